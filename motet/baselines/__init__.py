@@ -1,0 +1,1 @@
+"""Simple models every table shows, behind the ranker's protocol."""

@@ -1,0 +1,1 @@
+"""Logs in, packed point-in-time arrays out."""

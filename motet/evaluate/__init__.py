@@ -1,0 +1,1 @@
+"""The matrix of cells, ranking quality, and the report."""

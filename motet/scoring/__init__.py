@@ -1,0 +1,1 @@
+"""Pure functions on probabilities and labels: metrics, calibration, blend."""

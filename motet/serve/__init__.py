@@ -1,0 +1,1 @@
+"""Answering requests: retrieve, rank, blend."""
