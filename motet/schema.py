@@ -98,7 +98,7 @@ class Task:
             if text is not None:
                 parse_condition(text)
         except InputError as error:
-            raise ValueError(str(error)) from None
+            raise ValueError(error.what) from None
         return text
 
     @field_validator("delay")

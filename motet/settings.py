@@ -97,7 +97,9 @@ def _explain(cls: type[Any], error: Any, loc: tuple[str | int, ...]) -> tuple[st
         return (f"unknown key {loc[-1]!r}",)
     if error["type"] in {"missing", "missing_argument"}:
         return (f"key {loc[-1]!r} is missing",)
-    message = str(error["msg"]).removeprefix("Value error, ")
+    message = str(error["msg"])
+    if error["type"] == "value_error":
+        return (message.removeprefix("Value error, "),)
     shown = error["input"]
     return (f"{message}, not {shown!r}" if isinstance(shown, str | int | float | bool) else message,)
 
