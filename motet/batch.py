@@ -7,7 +7,9 @@ K packed id columns, N numbers, S scenarios, T tasks, E experts, V voices. In tr
 from dataclasses import dataclass, fields, replace
 from typing import Literal, Protocol, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from motet.schema import Owner, Scenario, Task
@@ -141,6 +143,29 @@ class Ranker(Protocol):
 
 Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+
+
+class Rows(Protocol):
+    """Impressions to learn from: what training, baselines and evaluation need of a data set. N rows."""
+
+    layout: Layout
+    counts_V: Tensor
+
+    def rows(self, split: Split, scenario: int | None = None) -> NDArray[np.int64]:
+        """Row numbers of a split, int64, in time order; of one scenario when it is given."""
+        ...
+
+    def batch(self, rows: NDArray[np.int64] | Tensor) -> Batch:
+        """Those rows as a batch with one candidate each."""
+        ...
+
+    def labels(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Labels [N, T] float32, nan where unobserved."""
+        ...
+
+    def scenarios(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Index into layout.scenarios, [N] int64."""
+        ...
 
 
 def _map(value: T, device: torch.device) -> T:

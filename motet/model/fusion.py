@@ -1,0 +1,89 @@
+"""Slot 6, cell fusion: voices joined into one representation per cell.
+
+Fusion(X_1..X_V)[s,t] = Σ_v α_v[s,t] X_v with α ≥ 0, Σ_v α = 1 and logits α = a_t + W·prior_s + c_st, so that a new
+scenario has its α from its prior alone. Voices are RMS-normalised, or α would mean nothing.
+
+Shapes: B requests, C candidates, T tasks, S scenarios, D width, V voices, R rank of the cell adapter, P prior width.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from motet.model.experts import Voices
+
+CellFusion = Literal["weighted", "concat", "none"]
+VOICES = ("shared", "scenario", "task", "cell")
+
+
+class CellAdapter(nn.Module):
+    """The cell voice: x + Q (c_st ⊙ P x), a low-rank adapter whose core c_st alone belongs to the cell.
+
+    2·D·R + S·T·R parameters, so 200 scenarios × 30 tasks fit. Cores start at zero: a cell starts as the shared voice.
+    """
+
+    def __init__(self, scenarios: int, tasks: int, width: int, rank: int) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, rank, bias=False)
+        self.up = nn.Linear(rank, width, bias=False)
+        self.core_STR = nn.Parameter(torch.zeros(scenarios, tasks, rank))
+
+    def forward(self, x_BCD: Tensor, scenario_B: Tensor) -> Tensor:
+        core_BTR = self.core_STR[scenario_B]
+        return x_BCD[:, :, None] + self.up(self.down(x_BCD)[:, :, None] * core_BTR[:, None])
+
+
+class WeightedFusion(nn.Module):
+    """Σ_v α_v X_v with visible weights."""
+
+    def __init__(self, scenarios: int, tasks: int, width: int, rank: int, prior_width: int) -> None:
+        super().__init__()
+        self.adapter = CellAdapter(scenarios, tasks, width, rank)
+        self.task_TV = nn.Parameter(torch.zeros(tasks, len(VOICES)))
+        self.prior = nn.Linear(prior_width, len(VOICES), bias=False)
+        self.cell_STV = nn.Parameter(torch.zeros(scenarios, tasks, len(VOICES)))
+        nn.init.zeros_(self.prior.weight)
+        self.width = width
+
+    def alpha_STV(self, prior_SP: Tensor) -> Tensor:
+        """The weights themselves, summing to 1 over voices."""
+        return (self.task_TV + self.prior(prior_SP)[:, None] + self.cell_STV).softmax(-1)
+
+    def forward(self, voices: Voices, scenario_B: Tensor, prior_SP: Tensor) -> Tensor:
+        alpha_B1TV1 = self.alpha_STV(prior_SP)[scenario_B][:, None, :, :, None]
+        shared, scenario, task, cell = (_rms(x) for x in _spread(voices, self.adapter, scenario_B))
+        a, b, c, d = alpha_B1TV1.unbind(3)
+        return a * shared + b * scenario + c * task + d * cell
+
+
+class ConcatFusion(nn.Module):
+    """A linear layer over the concatenated voices: no weights to look at."""
+
+    def __init__(self, scenarios: int, tasks: int, width: int, rank: int, prior_width: int) -> None:
+        super().__init__()
+        self.adapter = CellAdapter(scenarios, tasks, width, rank)
+        self.join = nn.Linear(len(VOICES) * width, width)
+        self.width = width
+
+    def forward(self, voices: Voices, scenario_B: Tensor, prior_SP: Tensor) -> Tensor:
+        parts = [_rms(x) for x in _spread(voices, self.adapter, scenario_B)]
+        shape = parts[2].shape
+        return torch.relu(self.join(torch.cat([part.expand(shape) for part in parts], -1)))
+
+
+class NoFusion(nn.Module):
+    """The task's voice alone, as in the papers of the expert schemes."""
+
+    def forward(self, voices: Voices, scenario_B: Tensor, prior_SP: Tensor) -> Tensor:
+        return voices.task_BCTD
+
+
+def _spread(voices: Voices, adapter: CellAdapter, scenario_B: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """All voices as [B, C, T or 1, D]."""
+    cell_BCTD = adapter(voices.shared_BCD, scenario_B)
+    return voices.shared_BCD[:, :, None], voices.scenario_BCD[:, :, None], voices.task_BCTD, cell_BCTD
+
+
+def _rms(x: Tensor) -> Tensor:
+    return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt()

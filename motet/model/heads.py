@@ -1,0 +1,69 @@
+"""Slot 7, heads: one logit per task and candidate, started at each cell's base rate; chains of tasks composed.
+
+Shapes: B requests, C candidates, S scenarios, T tasks, D width, H head width.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from motet.batch import Layout
+
+
+class Heads(nn.Module):
+    """Two layers per task, side by side. A regression's answer is scaled to its label's unit."""
+
+    def __init__(self, layout: Layout, width: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        tasks = len(layout.tasks)
+        self.first_TDH = nn.Parameter(torch.randn(tasks, width, hidden) * (2 / width) ** 0.5)
+        self.hidden_TH = nn.Parameter(torch.zeros(tasks, hidden))
+        self.last_TH = nn.Parameter(torch.randn(tasks, hidden) * 0.1 / hidden**0.5)
+        self.bias_ST = nn.Parameter(torch.zeros(len(layout.scenarios), tasks))
+        start_ST = torch.tensor([[_start(layout, s, t) for t in range(tasks)] for s in range(len(layout.scenarios))])
+        self.register_buffer("start_ST", start_ST)
+        self.register_buffer("scale_T", torch.tensor(layout.label_scales))
+        self.start_ST: Tensor
+        self.scale_T: Tensor
+        self.dropout = nn.Dropout(dropout)
+        self.parents = [layout.parent(task) for task in range(tasks)]
+
+    def forward(self, fused_BCTD: Tensor, scenario_B: Tensor) -> Tensor:
+        """Logits of each task given its parent, [B, C, T]; regression: the label's expectation."""
+        hidden = torch.relu(torch.einsum("bctd,tdh->bcth", fused_BCTD, self.first_TDH) + self.hidden_TH)
+        out = torch.einsum("bcth,th->bct", self.dropout(hidden), self.last_TH) + self.bias_ST[scenario_B][:, None]
+        return out * self.scale_T + self.start_ST[scenario_B][:, None]
+
+    def marginal(self, logits_BCT: Tensor) -> Tensor:
+        """P(t) = P(parent) · P(t | parent) as logits, in the entire space of impressions (ESMM, SIGIR 2018)."""
+        done = list(logits_BCT.unbind(-1))
+        for task, parent in enumerate(self.parents):
+            if parent is not None:
+                done[task] = joint_logit(done[parent], done[task])
+        return torch.stack(done, -1)
+
+
+def joint_logit(a: Tensor, b: Tensor) -> Tensor:
+    """The logit of sigmoid(a) · sigmoid(b), stable: -log(e^-a + e^-b + e^-(a+b))."""
+    return -torch.logsumexp(torch.stack([-a, -b, -a - b]), 0)
+
+
+def _start(layout: Layout, scenario: int, task: int) -> float:
+    """A cell's base rate as a logit (given the parent, when there is one); the task's mean where it is unobserved."""
+    rate = _rate(layout, scenario, task)
+    if layout.tasks[task].form == "regression":
+        return rate
+    parent = layout.parent(task)
+    if parent is not None:
+        rate = min(rate / max(_rate(layout, scenario, parent), 1e-6), 1.0)
+    rate = min(max(rate, 1e-4), 1 - 1e-4)
+    return math.log(rate / (1 - rate))
+
+
+def _rate(layout: Layout, scenario: int, task: int) -> float:
+    rate = layout.base_rates[scenario][task]
+    if not math.isnan(rate):
+        return rate
+    known = [row[task] for row in layout.base_rates if not math.isnan(row[task])]
+    return sum(known) / len(known) if known else 0.5 if layout.tasks[task].form == "binary" else 0.0

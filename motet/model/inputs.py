@@ -1,0 +1,107 @@
+"""Slot 1, inputs: packed ids, numbers and bags of a batch become one user vector and one vector per candidate.
+
+All categorical fields live in one table. In training the rows a batch touches are gathered once into a small leaf
+tensor, so gradients, optimizer state and cost depend on the batch and never on the vocabulary.
+
+Shapes: B requests, C candidates, L history length, K packed id columns, F fields, D embedding width, N numbers.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from motet.batch import Batch, Field, Layout
+
+
+@dataclass(slots=True)
+class Touched:
+    """The table rows of one forward pass: `values` is the leaf whose gradient the sparse optimizer reads."""
+
+    rows_U: Tensor
+    values_UD: Tensor
+
+
+class Table(nn.Module):
+    """The one embedding table, [rows, D]; row 0 is padding and stays zero.
+
+    An id's say grows with its evidence: row v is scaled by n_v / (n_v + evidence), n_v being how often it occurs in
+    train, so an unseen id is exactly zero and a rare one nearly so.
+    """
+
+    def __init__(self, counts_V: Tensor, dim: int, evidence: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(len(counts_V), dim) * 0.05, requires_grad=False)
+        self.weight.data[0] = 0
+        say_V = counts_V.float() / (counts_V.float() + evidence) if evidence else (counts_V >= 0).float()
+        say_V[0] = 0
+        self.register_buffer("say_V", say_V, persistent=True)
+        self.say_V: Tensor
+        self.touched: Touched | None = None
+
+    def forward(self, ids: list[Tensor]) -> list[Tensor]:
+        """Embeddings [..., D] of several id tensors [...], looked up together."""
+        flat = torch.cat([tensor.reshape(-1) for tensor in ids])
+        if self.training and torch.is_grad_enabled():
+            rows_U, inverse = torch.unique(flat, return_inverse=True)
+            values_UD = self.weight[rows_U].requires_grad_()
+            self.touched = Touched(rows_U, values_UD)
+            embedded = nn.functional.embedding(inverse, values_UD * self.say_V[rows_U, None])
+        else:
+            flat = flat.long()
+            embedded = self.weight[flat] * self.say_V[flat, None]
+        parts = embedded.split([tensor.numel() for tensor in ids])
+        return [part.reshape(*tensor.shape, -1) for part, tensor in zip(parts, ids, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What the other slots read."""
+
+    user_BX: Tensor  # user and context: embeddings and numbers
+    candidate_BCY: Tensor  # item and pair: embeddings and numbers
+    item_BCI: Tensor  # the candidate's item view alone, in the space of history events
+    events_BLI: Tensor  # item views of the history
+
+
+class InputLayer(nn.Module):
+    """Looks up and concatenates; bags are averaged over their tags, ids are dropped at random in training."""
+
+    def __init__(self, layout: Layout, counts_V: Tensor, dim: int, evidence: float, id_dropout: float) -> None:
+        super().__init__()
+        self.table = Table(counts_V, dim, evidence)
+        self.user, self.item, self.context = layout.of("user"), layout.of("item"), layout.of("context")
+        self.id_dropout = id_dropout
+        self.item_width = len(self.item) * dim + len(layout.item_numbers)
+        self.event_width = len(self.item) * dim
+        self.user_width = (len(self.user) + len(self.context)) * dim
+        self.user_width += len(layout.user_numbers) + len(layout.context_numbers)
+        self.candidate_width = self.item_width + len(layout.pair_numbers)
+
+    def forward(self, batch: Batch) -> Inputs:
+        history = batch.history
+        ids = [batch.user_ids_BK, batch.context_ids_BK, batch.item_ids_BCK, history.item_ids_BLK]
+        user, context, item, events = self.table([self._drop(tensor) for tensor in ids])
+        user_BX = torch.cat(
+            [_pool(user, self.user), _pool(context, self.context), batch.user_numbers_BN, batch.context_numbers_BN], -1
+        )
+        item_BCF = _pool(item, self.item)
+        candidate_BCY = torch.cat([item_BCF, batch.item_numbers_BCN, batch.pair_numbers_BCN], -1)
+        return Inputs(user_BX, candidate_BCY, item_BCF, _pool(events, self.item))
+
+    def _drop(self, ids: Tensor) -> Tensor:
+        """Ids replaced by padding with probability `id_dropout`: the rest of the row must then speak."""
+        if not self.training or not self.id_dropout:
+            return ids
+        return ids * (torch.rand(ids.shape, device=ids.device) >= self.id_dropout).to(ids.dtype)
+
+
+def _pool(embedded: Tensor, fields: tuple[Field, ...]) -> Tensor:
+    """[..., K, D] to [..., F·D]: single ids as they are, a bag as its sum over √(number of tags present)."""
+    if all(not field.is_bag for field in fields):
+        return embedded.flatten(-2)
+    parts = []
+    for field, columns in zip(fields, embedded.split([field.columns for field in fields], dim=-2), strict=True):
+        present = (columns != 0).any(-1).sum(-1, keepdim=True).clamp(min=1) if field.is_bag else None
+        parts.append(columns.sum(-2) if present is None else columns.sum(-2) / present.sqrt())
+    return torch.cat(parts, -1)

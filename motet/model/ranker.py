@@ -1,0 +1,162 @@
+"""The network: one forward, read from top to bottom; each slot is chosen in `[model]` of the settings.
+
+Shapes: B requests, C candidates, S scenarios, T tasks, D width; see `motet.batch` for the rest.
+"""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from motet.batch import Batch, CellOutput, Layout
+from motet.errors import InputError
+from motet.model.experts import ExpertScheme, Mixture, ProgressiveExtraction, Voices
+from motet.model.fusion import CellFusion, ConcatFusion, NoFusion, WeightedFusion
+from motet.model.heads import Heads
+from motet.model.history import AttentionHistory, HistoryEncoder, LstmHistory, MeanHistory, NoHistory
+from motet.model.inputs import InputLayer
+from motet.model.scenario import Gate, Prior, ScenarioConditioning
+from motet.settings import nearest, parse, settings
+
+
+@settings
+class Model:
+    """The slots of the network and their sizes; a preset sets some of them, `[model]` overrides the preset."""
+
+    preset: str = "motet"
+    dim: int = 16  # width of an id's embedding
+    evidence: float = 10.0  # an id seen n times in train has the say n / (n + evidence); 0: every id full say
+    id_dropout: float = 0.1  # share of ids hidden in training
+    history: HistoryEncoder = "attention"
+    history_width: int = 32
+    history_layers: int = 1
+    history_heads: int = 2
+    scenario: ScenarioConditioning = "gate"
+    experts: ExpertScheme = "mmoe"
+    expert_count: int = 4
+    expert_widths: tuple[int, int] = (128, 64)
+    fusion: CellFusion = "weighted"
+    cell_rank: int = 16
+    head_width: int = 32
+    entire_space: bool = True  # a chained task is its parent's probability times its own (ESMM)
+    dropout: float = 0.1
+
+
+def presets() -> list[str]:
+    """Names of the presets, the default first."""
+    names = sorted(file.name.removesuffix(".toml") for file in files("motet.model").joinpath("presets").iterdir())
+    return ["motet", *(name for name in names if name != "motet")]
+
+
+def resolve(given: dict[str, Any]) -> Model:
+    """Preset and overrides as one complete `Model`."""
+    name = given.get("preset", "motet")
+    if name not in presets():
+        raise InputError(f"unknown preset {name!r}", where="model.preset", fix=nearest(str(name), presets()))
+    preset = tomllib.loads(files("motet.model").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
+    return parse(Model, preset | given, prefix=("model",))
+
+
+class Network(nn.Module):
+    """The multi-scenario multi-task ranker; `tasks` restricts it to some tasks of the layout (solo models)."""
+
+    def __init__(self, layout: Layout, counts_V: Tensor, model: Model, tasks: Sequence[int] | None = None) -> None:
+        super().__init__()
+        self.task_index = torch.tensor(range(len(layout.tasks)) if tasks is None else tasks)
+        self.layout = restrict(layout, self.task_index.tolist())
+        self.name, scenarios, count = model.preset, len(layout.scenarios), len(self.layout.tasks)
+        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence, model.id_dropout)
+        self.history = _history(layout, self.inputs.event_width, model)
+        self.prior = Prior(layout)
+        user_width = self.inputs.user_width + self.history.user_width
+        candidate_width = self.inputs.candidate_width + self.history.candidate_width
+        gated = model.scenario == "gate"
+        self.user_gate = Gate(self.prior.width, user_width, 32) if gated else None
+        self.candidate_gate = Gate(self.prior.width, candidate_width, 32) if gated else None
+        self.experts = _experts((user_width, candidate_width), self.prior.width, count, model)
+        self.fusion = _fusion(scenarios, count, self.prior.width, model)
+        self.heads = Heads(self.layout, model.expert_widths[1], model.head_width, model.dropout)
+        self.entire_space = model.entire_space
+
+    def forward(self, batch: Batch) -> CellOutput:
+        """Logits of the marginal probability for every candidate and task, [B, C, T]."""
+        inputs = self.inputs(batch)
+        user_BD, found_BCD = self.history(inputs.events_BLI, batch.history, inputs.item_BCI)
+        user_BX = torch.cat([inputs.user_BX, user_BD], -1)
+        candidate_BCY = torch.cat([inputs.candidate_BCY, found_BCD], -1)
+        prior_SP = self.prior()
+        prior_BP = prior_SP[batch.scenario_B]
+        if self.user_gate is not None and self.candidate_gate is not None:
+            user_BX, candidate_BCY = self.user_gate(user_BX, prior_BP), self.candidate_gate(candidate_BCY, prior_BP)
+        voices: Voices = self.experts(user_BX, candidate_BCY, prior_BP)
+        fused_BCTD = self.fusion(voices, batch.scenario_B, prior_SP)
+        logits_BCT = self.heads(fused_BCTD, batch.scenario_B)
+        return CellOutput(self.heads.marginal(logits_BCT) if self.entire_space else logits_BCT)
+
+    @torch.inference_mode()
+    def score(self, batch: Batch) -> CellOutput:
+        """The ranker protocol: logits without gradient or dropout."""
+        training = self.training
+        self.train(False)
+        output = self(batch)
+        self.train(training)
+        return output
+
+    @torch.inference_mode()
+    def alpha_STV(self) -> Tensor | None:
+        """The fusion weights of every cell over `fusion.VOICES`; None when the fusion has none."""
+        return self.fusion.alpha_STV(self.prior()) if isinstance(self.fusion, WeightedFusion) else None
+
+    def parameter_count(self) -> int:
+        """All trained numbers, the embedding table included."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def restrict(layout: Layout, tasks: Sequence[int]) -> Layout:
+    """The layout of some of the tasks; a task whose parent is left out stands alone."""
+    names = {layout.tasks[t].name for t in tasks}
+    kept = [layout.tasks[t] for t in tasks]
+    return replace(
+        layout,
+        tasks=tuple(task if task.after in names else replace(task, after=None) for task in kept),
+        base_rates=tuple(tuple(row[t] for t in tasks) for row in layout.base_rates),
+        label_scales=tuple(layout.label_scales[t] for t in tasks),
+    )
+
+
+def _history(layout: Layout, item_width: int, model: Model) -> Any:
+    width = model.history_width
+    match model.history:
+        case "attention":
+            sizes = {"width": width, "layers": model.history_layers, "heads": model.history_heads}
+            return AttentionHistory(layout, item_width, dropout=model.dropout, **sizes)
+        case "lstm":
+            return LstmHistory(layout, item_width, width=width)
+        case "mean":
+            return MeanHistory(layout, item_width, width=width)
+        case "none":
+            return NoHistory()
+
+
+def _experts(widths_XY: tuple[int, int], prior_width: int, tasks: int, model: Model) -> nn.Module:
+    if model.experts == "ple":
+        return ProgressiveExtraction(
+            widths_XY, prior_width, tasks, model.expert_count, model.expert_widths, model.dropout
+        )
+    count = 1 if model.experts == "shared-bottom" else model.expert_count
+    return Mixture(widths_XY, prior_width, tasks, count, model.expert_widths, model.dropout)
+
+
+def _fusion(scenarios: int, tasks: int, prior_width: int, model: Model) -> nn.Module:
+    width = model.expert_widths[1]
+    match model.fusion:
+        case "weighted":
+            return WeightedFusion(scenarios, tasks, width, model.cell_rank, prior_width)
+        case "concat":
+            return ConcatFusion(scenarios, tasks, width, model.cell_rank, prior_width)
+        case "none":
+            return NoFusion()

@@ -1,0 +1,57 @@
+"""Two optimizers: row-wise Adagrad on the rows a batch touched, fused AdamW on everything dense."""
+
+import torch
+from torch import Tensor, nn
+
+from motet.model.inputs import Table
+
+
+class RowwiseAdagrad:
+    """Adagrad (Duchi et al., 2011) with one accumulator per table row: G_r += mean(g_r²); w_r -= lr · g_r / √G_r.
+
+    Only rows of the last batch are read or written, whatever the size of the table.
+    """
+
+    def __init__(self, table: Table, lr: float, weight_decay: float = 0.0) -> None:
+        self.table, self.lr, self.weight_decay = table, lr, weight_decay
+        self.sum_V = torch.full((len(table.weight),), 1e-2 / table.weight.shape[1], device=table.weight.device)
+
+    @torch.no_grad()
+    def step(self, scale: float = 1.0) -> None:
+        """One update with the gradient that backward left on the touched rows; `scale` multiplies the rate."""
+        touched, self.table.touched = self.table.touched, None
+        if touched is None or touched.values_UD.grad is None:
+            return
+        rows_U, gradient_UD = touched.rows_U, touched.values_UD.grad
+        sum_U = self.sum_V[rows_U] + gradient_UD.square().mean(1)
+        self.sum_V[rows_U] = sum_U
+        step_UD = gradient_UD * (self.lr * scale * sum_U.rsqrt())[:, None]
+        values_UD = touched.values_UD.detach()
+        if self.weight_decay:
+            step_UD += values_UD * (self.weight_decay * self.lr * scale)
+        values_UD = (values_UD - step_UD) * (rows_U != 0)[:, None]
+        self.table.weight.data[rows_U] = values_UD
+
+
+def dense_optimizer(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """Fused AdamW (Loshchilov & Hutter, ICLR 2019) on all but the table; vectors and biases do not decay."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=lr, fused=True)
+
+
+def learning_rate(step: int, steps: int, warmup: int) -> float:
+    """Linear warm-up, then half a cosine down to a tenth: a factor in [0, 1]."""
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = min(1.0, (step - warmup) / max(1, steps - warmup))
+    return 0.1 + 0.9 * 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
+
+
+def gradient_norm(model: nn.Module) -> Tensor:
+    """The norm of all dense gradients, clipped to 10 in place; not read back to the host."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return nn.utils.clip_grad_norm_(trained, 10.0)
