@@ -7,10 +7,11 @@
                | ["not"] "in" "(" value {"," value} ")"
     value      = number | "text" | 'text' | true | false
 
-Column names that are no plain word stand in backticks. A comparison with null is false. Used for `observed_when` in the
-schema and for filters when serving.
+Column names that are no plain word stand in backticks. A comparison with null is false. Whole numbers stay exact, as
+ids need. Used for `observed_when` in the schema and for filters when serving, so what strangers send is bounded.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -63,6 +64,8 @@ _TOKEN = re.compile(
     |(?P<word>[^\W\d]\w*)|(?P<sign><=|>=|!=|==|[=<>(),]))""",
     re.VERBOSE,
 )
+MOST_PARTS = 200  # `and`, `or`, `not` and `(`: whoever walks the tree may recurse
+_PARTS = {"and", "or", "not", "("}
 _KEYWORDS = {"and", "or", "not", "is", "null", "in", "true", "false"}
 
 
@@ -122,6 +125,9 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         self.text, self.tokens, self.at = text, _tokens(text), 0
+        parts = [token for token in self.tokens if token.sort in {"keyword", "sign"} and token.text in _PARTS]
+        if len(parts) > MOST_PARTS:
+            raise _error(text, parts[MOST_PARTS].position, f"more than {MOST_PARTS} of `and`, `or`, `not` and `(`")
 
     @property
     def token(self) -> _Token:
@@ -190,8 +196,8 @@ class _Parser:
     def value(self) -> Value:
         token = self.token
         self.at += 1
-        if token.sort == "number":
-            return float(token.text)
+        if token.sort == "number" and math.isfinite(number := float(token.text)):
+            return int(token.text) if re.fullmatch(r"-?\d+", token.text) else number
         if token.sort == "text":
             return token.text[1:-1]
         if token.text in {"true", "false"} and token.sort == "keyword":

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import IO, Any, TypeVar, cast, dataclass_transform
+from typing import IO, Any, TypeVar, cast, dataclass_transform, get_args, get_origin
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -19,6 +19,13 @@ from pydantic.dataclasses import dataclass as checked_dataclass
 from motet.errors import InputError
 
 C = TypeVar("C")
+
+_NAME = r"""(?:[A-Za-z0-9_-]+|"(?:[^"\\]|\\.)*"|'[^']*')"""
+_DOTTED = rf"({_NAME}(?:\s*\.\s*{_NAME})*)"
+_HEADER = re.compile(rf"\s*(\[\[?)\s*{_DOTTED}\s*\]\]?\s*(?:#.*)?$")
+_KEY = re.compile(rf"\s*{_DOTTED}\s*=")
+_MISSING = {"missing", "missing_argument", "missing_keyword_only_argument"}
+_UNKNOWN = {"unexpected_keyword_argument", "extra_forbidden"}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -43,9 +50,9 @@ def parse(cls: type[C], data: object, *, path: Path | None = None, prefix: tuple
     try:
         return TypeAdapter(cls).validate_python(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        loc = prefix + tuple(part for part in first["loc"] if not _is_machinery(part))
-        raise InputError(*_explain(cls, first, loc), where=place(path, loc), fix=_fix(cls, first)) from None
+        found = [(_keys(data, each), each) for each in error.errors()]
+        keys, first = max(found, key=lambda pair: (len(pair[0]), pair[1]["type"] in _UNKNOWN))
+        raise InputError(_explain(first), where=place(path, prefix + keys), fix=_fix(cls, first, keys)) from None
 
 
 def place(path: Path | None, loc: tuple[str | int, ...]) -> str:
@@ -54,31 +61,43 @@ def place(path: Path | None, loc: tuple[str | int, ...]) -> str:
     if path is None:
         return key
     line = line_of(path.read_text(encoding="utf-8"), loc) if path.exists() else None
-    return f"{path}:{line}: {key}" if line else f"{path}: {key}"
+    return ": ".join(part for part in (f"{path}:{line}" if line else str(path), key) if part)
 
 
 def line_of(text: str, loc: tuple[str | int, ...]) -> int | None:
     """The line (from 1) of the deepest part of `loc` that can be found: a `[section]`, the n-th `[[list]]` or a key."""
-    wanted = [part for part in loc if isinstance(part, str)]
-    index = next((part for part in loc if isinstance(part, int)), 0)
-    section: list[str] = []
-    seen: dict[str, int] = {}
+    section: tuple[str | int, ...] = ()
+    seen: dict[tuple[str, ...], int] = {}
     best, best_depth = None, 0
-    for number, line in enumerate(text.splitlines(), start=1):
-        if header := re.match(r"\s*(\[\[?)\s*([\w.\"'-]+)\s*\]\]?", line):
-            section = [part.strip("\"'") for part in header[2].split(".")]
+    for number, line in enumerate(text.split("\n"), start=1):
+        if header := _HEADER.match(line):
+            names = _parts(header[2])
             if header[1] == "[[":
-                seen[header[2]] = seen.get(header[2], -1) + 1
-                if section == wanted[: len(section)] and seen[header[2]] != index:
-                    section = ["", *section]
+                seen[names] = seen.get(names, -1) + 1
+                section = (*names, seen[names])
+            else:
+                section = (*names[:1], seen[names[:1]], *names[1:]) if names[:1] in seen else names
             here = section
-        elif key := re.match(r"\s*([\w.\"'-]+)\s*=", line):
-            here = section + [part.strip("\"'") for part in key[1].split(".")]
+        elif key := _KEY.match(line):
+            here = section + _parts(key[1])
         else:
             continue
-        if here == wanted[: len(here)] and len(here) > best_depth:
+        if here == loc[: len(here)] and len(here) > best_depth:
             best, best_depth = number, len(here)
     return best
+
+
+def _parts(dotted: str) -> tuple[str, ...]:
+    """The names in a TOML key such as `features."unit price"`."""
+    names: list[str] = []
+    try:
+        table: Any = tomllib.loads(f"{dotted} = 0")
+    except tomllib.TOMLDecodeError:  # a line of a multi-line text that merely looks like a key
+        return ()
+    while isinstance(table, dict):
+        name, table = next(iter(table.items()))
+        names.append(name)
+    return tuple(names)
 
 
 def nearest(word: str, known: list[str]) -> str:
@@ -87,46 +106,50 @@ def nearest(word: str, known: list[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
 
 
-def _is_machinery(part: str | int) -> bool:
-    """Pydantic puts names of union branches into an error's location; they are no keys of the file."""
-    return isinstance(part, str) and (part[:1].isupper() or "[" in part or part in {"str", "float", "int", "bool"})
+def _keys(data: object, error: Any) -> tuple[str | int, ...]:
+    """Where the error stands in `data`: its location without the names of union branches that pydantic mixes in."""
+    keys: list[str | int] = []
+    for part in error["loc"]:
+        if (isinstance(data, dict) and part in data) or (isinstance(data, list | tuple) and isinstance(part, int)):
+            data = data[part]
+        elif not (error["type"] in _MISSING and part == error["loc"][-1]):
+            continue
+        keys.append(part)
+    return tuple(keys)
 
 
-def _explain(cls: type[Any], error: Any, loc: tuple[str | int, ...]) -> tuple[str]:
-    if error["type"] == "unexpected_keyword_argument":
-        return (f"unknown key {loc[-1]!r}",)
-    if error["type"] in {"missing", "missing_argument"}:
-        return (f"key {loc[-1]!r} is missing",)
+def _explain(error: Any) -> str:
+    if error["type"] in _UNKNOWN:
+        return f"unknown key {error['loc'][-1]!r}"
+    if error["type"] in _MISSING:
+        return f"key {error['loc'][-1]!r} is missing"
     message = str(error["msg"])
     if error["type"] == "value_error":
-        return (message.removeprefix("Value error, "),)
+        return message.removeprefix("Value error, ")
     shown = error["input"]
-    return (f"{message}, not {shown!r}" if isinstance(shown, str | int | float | bool) else message,)
+    return f"{message}, not {shown!r}" if isinstance(shown, str | int | float | bool) else message
 
 
-def _fix(cls: type[Any], error: Any) -> str:
-    if error["type"] == "unexpected_keyword_argument":
-        owner = _owner(cls, error["loc"][:-1])
-        return nearest(str(error["loc"][-1]), [field.name for field in fields(owner)] if owner else [])
-    if error["type"] in {"missing", "missing_argument"}:
+def _fix(cls: type[Any], error: Any, keys: tuple[str | int, ...]) -> str:
+    if error["type"] in _UNKNOWN:
+        owner = _owner(cls, keys[:-1])
+        return nearest(str(keys[-1]), [field.name for field in fields(owner)] if owner else [])
+    if error["type"] in _MISSING:
         return f"add `{error['loc'][-1]} = …`"
     return "see `motet check --schema` for what is allowed here"
 
 
-def _owner(cls: type[Any], loc: tuple[str | int, ...]) -> type[Any] | None:
-    """The dataclass that a location inside `cls` stands in."""
-    here: Any = cls
-    for part in loc:
-        if isinstance(part, str) and not _is_machinery(part) and is_dataclass(here):
-            here = next((field.type for field in fields(here) if field.name == part), None)
-        here = _dataclass_inside(here)
-    return cast(type[Any], here) if is_dataclass(here) else None
-
-
-def _dataclass_inside(annotation: Any) -> Any:
+def _owner(annotation: Any, keys: tuple[str | int, ...]) -> type[Any] | None:
+    """The dataclass that a place inside `annotation` stands in."""
     if is_dataclass(annotation):
-        return annotation
-    return next((found for arg in getattr(annotation, "__args__", ()) if (found := _dataclass_inside(arg))), None)
+        if not keys:
+            return cast(type[Any], annotation)
+        types = {field.name: field.type for field in fields(annotation)}
+        return _owner(types.get(str(keys[0])), keys[1:])
+    arguments = [argument for argument in get_args(annotation) if argument is not Ellipsis]
+    if get_origin(annotation) in {dict, list, tuple}:
+        return _owner(arguments[-1], keys[1:]) if keys else None
+    return next((found for argument in arguments if (found := _owner(argument, keys))), None)
 
 
 def plain(value: object) -> Any:
