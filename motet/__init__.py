@@ -1,3 +1,5 @@
 """One recommender for all of a product's scenarios and all of its tasks."""
 
-__version__ = "0.1.0"
+from motet.version import VERSION as __version__
+
+__all__ = ["__version__"]

@@ -9,7 +9,7 @@ import motet
 
 ROOT = Path(motet.__file__).parent
 LAYERS = (
-    ("cli", "__main__"),
+    ("cli", "__main__", "demo", "doctor", "terminal"),
     ("tune",),
     ("experiment",),
     ("serve",),
@@ -24,7 +24,7 @@ LAYERS = (
     ("schema",),
     ("condition",),
     ("runtime", "settings"),
-    ("errors",),
+    ("errors", "version"),
 )
 LEVEL = {name: len(LAYERS) - place for place, names in enumerate(LAYERS) for name in names}
 STRANGERS = {("model", "semantics"), ("model", "data")}

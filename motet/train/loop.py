@@ -103,13 +103,7 @@ def train(
         running_T.copy_(saved.optimizer["running_T"])
     log = RunLog(folder / "metrics.jsonl" if folder else None, up_to_step=step)
     labels_valid, scenario_valid = data.labels(valid)[:, index.numpy()], data.scenarios(valid)
-    running_T, started, trained_from, order, epoch = (
-        torch.zeros(len(tasks), device=device),
-        time.monotonic(),
-        step,
-        rows,
-        -1,
-    )
+    started, trained_from, order, epoch = time.monotonic(), step, rows, -1
     network.train()
 
     while True:

@@ -1,0 +1,291 @@
+"""The command line, in the order one works: init, check, prepare, train, evaluate, recommend; demo shows them all.
+
+Every command is a few lines over the functions of `motet.experiment`. Heavy imports stand inside commands, so that
+`motet --help` answers at once.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from motet.terminal import explained, out, print_json, show, show_slate, steps
+from motet.version import VERSION
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="One recommender for all of a product's scenarios and all of its tasks.",
+    epilog="Start with [bold]motet demo[/], or with your own tables: [bold]motet init FILES…[/]",
+)
+
+ConfigFile = Annotated[Path, typer.Argument(help="The motet.toml.", show_default=True)]
+Prepared = Annotated[Path, typer.Option("--prepared", help="The prepared folder.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+Set = Annotated[list[str], typer.Option("--set", help="Override one key, as in --set train.epochs=3.")]
+Here = Path("motet.toml")
+
+
+@app.command()
+def init(
+    files: Annotated[list[Path], typer.Argument(help="Your tables: Parquet, CSV, TSV, JSONL, Arrow; or a folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Here,
+    reader: Annotated[str, typer.Option(help="A named reader for a public data set; FILES is then its folder.")] = "",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Look at your tables and write a commented motet.toml that already runs."""
+    with explained(as_json):
+        from motet.experiment import init as init_config
+
+        with steps() as say:
+            say("looking at the tables", 0.1)
+            findings = init_config(files, output, reader=reader or None, force=force)
+        if as_json:
+            print_json({"config": str(output), "findings": findings})
+            return
+        for finding in findings:
+            mark = "[yellow]![/]" if finding["warning"] else "[green]·[/]"
+            out.print(f"{mark} [bold]{finding['role']}[/] {finding['column']}: {finding['why']}", soft_wrap=True)
+        out.print(f"\nwrote [bold]{output}[/]. Read it, then: motet check {_named(output)}".rstrip())
+
+
+@app.command()
+def check(
+    config: ConfigFile = Here,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of motet.toml for editors.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check motet.toml against its tables: names, types, labels, leaks. Writes nothing."""
+    with explained(as_json):
+        from motet import experiment as stages
+
+        if schema:
+            print_json(stages.json_schema())
+            return
+        with steps() as say:
+            found = stages.check(stages.read(config), config.parent, progress=say)
+        if as_json:
+            print_json(found)
+            return
+        out.print(f"{config} is right: {found['impressions']:,} impressions, {found['users']:,} users, "
+                  f"{found['items']:,} items, {found['scenarios']} scenarios × {found['tasks']} tasks")  # fmt: skip
+        for warning in found["warnings"]:
+            out.print(f"[yellow]![/] {warning}", soft_wrap=True)
+        out.print(f"next: motet prepare {_named(config)}".rstrip())
+
+
+@app.command()
+def prepare(
+    config: ConfigFile = Here,
+    prepared: Prepared = Path("prepared"),
+    set_: Set = [],  # noqa: B006
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Clean, split and pack the logs into a folder of arrays; skips what is fresh, resumes after a kill."""
+    with explained(as_json):
+        from motet import experiment as stages
+
+        with steps() as say:
+            data = stages.prepare(
+                stages.read(config, _changes(set_)), config.parent, prepared, force=force, progress=say
+            )
+        if as_json:
+            print_json({"folder": str(prepared), "manifest": data.manifest})
+            return
+        out.print(stages.describe(data))
+        out.print(f"next: motet train {_named(config)}".rstrip())
+
+
+@app.command()
+def train(
+    config: ConfigFile = Here,
+    prepared: Prepared = Path("prepared"),
+    run: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/default"),
+    preset: Annotated[str, typer.Option(help="motet, mmoe, ple, shared-bottom, pooled, lstm-fusion.")] = "",
+    seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
+    set_: Set = [],  # noqa: B006
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Prepare if needed, then train one model for all cells; goes on exactly after a kill."""
+    with explained(as_json):
+        from motet import experiment as stages
+
+        changes = _changes(set_) | ({"model.preset": preset} if preset else {})
+        changes |= {"train.seed": seed} if seed is not None else {}
+        experiment = stages.read(config, changes)
+        with steps() as say:
+            data = stages.prepare(experiment, config.parent, prepared, progress=say)
+            done = stages.train(experiment, data, run, force=force, progress=say.training)
+        if as_json:
+            print_json(done.facts)
+            return
+        facts = done.facts["training"]
+        out.print(f"trained [bold]{run}[/] in {facts['seconds']:.1f} s: {facts['epochs']:.1f} epochs, "
+                  f"{facts['rows_per_second']:,.0f} rows/s, valid ne {facts['macro_ne']:.4f} (below 1 beats the base rate)")  # fmt: skip
+        out.print(f"next: motet evaluate {run}")
+
+
+@app.command()
+def evaluate(
+    runs: Annotated[list[Path], typer.Argument(help="The run folder; several with --compare.")],
+    compare: Annotated[bool, typer.Option("--compare", help="Put evaluated runs side by side.")] = False,
+    split: Annotated[str | None, typer.Option(help="test (default) or valid.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Paired seeds of the model and its controls.")] = None,
+    controls: Annotated[bool | None, typer.Option(help="Train solo and pooled models to compare with.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The matrix of cells with verdicts, against solo, pooled and baselines; writes report.html."""
+    with explained(as_json):
+        from motet import experiment as stages
+
+        if compare:
+            _compare(runs, as_json)
+            return
+        for folder in runs:
+            run, experiment = stages.of_run(folder)
+            experiment = stages.with_evaluate(experiment, split=split, seeds=seeds, controls=controls)
+            with steps() as say:
+                report = stages.evaluate(run, experiment, say=say)
+            if as_json:
+                print_json(report)
+            else:
+                show(report)
+                out.print(f"\nreport: [bold]{folder / 'report.html'}[/]")
+
+
+@app.command()
+def recommend(
+    run: Annotated[Path, typer.Argument(help="The run folder.")] = Path("runs/default"),
+    user: Annotated[str | None, typer.Option(help="A user's key; left out or never seen: an unknown user.")] = None,
+    scenario: Annotated[list[str], typer.Option(help="One or more; default: all.")] = [],  # noqa: B006
+    kind: Annotated[list[str], typer.Option(help="One or more; default: all.")] = [],  # noqa: B006
+    n: Annotated[int | None, typer.Option("-n", min=1, help="Items per slate; default: the scenario's.")] = None,
+    weight: Annotated[list[str], typer.Option(help="Blend weight of a task, as in --weight purchase=3.")] = [],  # noqa: B006
+    history: Annotated[Path | None, typer.Option(help="JSON list of events standing for the user's own.")] = None,
+    seen: Annotated[bool, typer.Option("--seen", help="Keep items the user has seen.")] = False,
+    exclude: Annotated[list[str], typer.Option(help="Item keys to leave out.")] = [],  # noqa: B006
+    as_json: Json = False,
+) -> None:
+    """Slates for one user: each item with its tasks' probabilities and blended score."""
+    with explained(as_json):
+        from motet import experiment as stages
+
+        slates = stages.recommend(
+            run, user=user, scenarios=scenario, kinds=kind, n=n, weights=_weights(weight), history=history,
+            seen=seen, exclude=exclude,
+        )  # fmt: skip
+        if as_json:
+            print_json({"user": user, "slates": slates})
+            return
+        for slate in slates:
+            show_slate(slate)
+
+
+@app.command()
+def demo(
+    data: Annotated[str, typer.Option(help="market (a simulated shop) or movielens (extra `movielens`).")] = "market",
+    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("motet-demo"),
+    seeds: Annotated[int, typer.Option(min=1, help="Paired seeds; 3 covers training noise but takes longer.")] = 1,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Everything in two minutes: data, training, the matrix of cells, slates, a report."""
+    with explained(as_json):
+        from motet.demo import run_demo
+
+        run_demo(data, folder, seeds=seeds, force=force, as_json=as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Is this machine ready? Versions, cores, memory, disk, extras."""
+    with explained(as_json):
+        from motet.doctor import examine
+
+        findings = examine()
+        if as_json:
+            print_json({"ok": all(f.ok for f in findings), "findings": [f.__dict__ for f in findings]})
+        else:
+            for finding in findings:
+                mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] " if finding.needed else "[yellow]none[/]"
+                out.print(f"{mark} {finding.name}: {finding.found}" + (f"  → {finding.fix}" if finding.fix else ""))
+        if not all(finding.ok or not finding.needed for finding in findings):
+            raise SystemExit(1)
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """One recommender for all of a product's scenarios and all of its tasks."""
+
+
+def _compare(runs: list[Path], as_json: bool) -> None:
+    from motet.errors import InputError
+    from motet.evaluate.compare import compare as compare_reports
+    from motet.evaluate.compare import compare_table
+
+    reports = []
+    for folder in runs:
+        path = folder / "report.json"
+        if not path.exists():
+            raise InputError("this run has not been evaluated", where=str(folder), fix=f"motet evaluate {folder}")
+        reports.append(json.loads(path.read_text(encoding="utf-8")))
+    if as_json:
+        print_json(compare_reports(reports))
+    else:
+        out.print(compare_table(reports))
+
+
+def _changes(given: list[str]) -> dict[str, Any]:
+    """`section.key=value` pairs; a value is read as TOML, or else as text."""
+    import tomllib
+
+    from motet.errors import InputError
+
+    changes: dict[str, Any] = {}
+    for pair in given:
+        key, equals, value = pair.partition("=")
+        if not equals or not key.strip():
+            raise InputError(f"{pair!r} is no setting", where="--set", fix="write section.key=value")
+        try:
+            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            changes[key.strip()] = value
+    return changes
+
+
+def _weights(given: list[str]) -> dict[str, float]:
+    from motet.errors import InputError
+
+    weights = {}
+    for pair in given:
+        task, _, value = pair.partition("=")
+        try:
+            weights[task] = float(value)
+        except ValueError:
+            raise InputError(f"{pair!r} is no weight", where="--weight", fix="write task=number") from None
+    return weights
+
+
+def _named(config: Path) -> str:
+    """The config's name when it is not the default."""
+    return "" if config == Here else str(config)
+
+
+def main() -> None:
+    """The entry point."""
+    app()

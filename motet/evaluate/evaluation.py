@@ -1,0 +1,313 @@
+"""From a run to its report: predictions of every model on the same rows, the matrix of cells, and all that explains it.
+
+N rows of the judged split, R seeds, S scenarios, T tasks. All models get the same calibration, fitted on valid; judged
+on valid itself, it is cross-fitted by user.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet import runtime
+from motet.baselines import BASELINES
+from motet.data.dataset import Dataset
+from motet.errors import InputError
+from motet.evaluate.cells import Cell, cell_table, macro, verdict_counts
+from motet.evaluate.jobs import Job, Scored, control, run_jobs, solo_jobs
+from motet.evaluate.report import sentence
+from motet.evaluate.slices import slices
+from motet.evaluate.slates import ranking
+from motet.model.fusion import VOICES
+from motet.model.ranker import resolve
+from motet.scoring import calibrate
+from motet.scoring.blend import Blend
+from motet.scoring.metrics import Floats
+from motet.settings import nearest, settings
+from motet.train.run import Run
+from motet.train.score import score_rows
+
+Say = Callable[[str, float], None]
+"""Told what is being done and the share of it that is done, 0 … 1."""
+
+
+@settings
+class Evaluate:
+    """What a report holds and how long it may take."""
+
+    split: Literal["valid", "test"] = "test"
+    seeds: int = 3
+    resamples: int = 2000
+    controls: bool = True  # train solo and pooled models (cached)
+    baselines: tuple[str, ...] = tuple(BASELINES)
+    presets: tuple[str, ...] = ("lstm-fusion",)
+    ranking_users: int = 200  # per scenario and kind
+    ranking_pairs: int = 2_000_000  # candidates scored for ranking in all; fewer users when it would be more
+    relevant_task: dict[str, str] = field(default_factory=dict)  # by kind; default: its first binary task
+    workers: int = 0  # processes for controls; 0: one per core
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """The judged rows, and how any model's logits become an entry of the report."""
+
+    data: Dataset
+    how: Evaluate
+    valid: NDArray[np.int64]
+    rows: NDArray[np.int64]
+
+    def calibrated(self, valid_logits: Floats, logits: Floats) -> Floats:
+        """Probabilities and values [N, T] of the judged rows."""
+        layout = self.data.layout
+        common: dict[str, Any] = {"scenarios": len(layout.scenarios), "forms": [task.form for task in layout.tasks]}
+        labels, scenario = self.data.labels(self.valid), self.data.scenarios(self.valid)
+        if self.how.split == "valid":
+            return calibrate.cross_fit(valid_logits, labels, scenario, self.data.users(self.valid), **common)
+        fitted = calibrate.fit(valid_logits, labels, scenario, **common)
+        return fitted.apply(logits, self.data.scenarios(self.rows))
+
+    def cells(self, joint_RNT: Floats, solo_RNT: Floats | None = None, resamples: int = 2) -> list[Cell]:
+        data, layout = self.data, self.data.layout
+        return cell_table(
+            scenarios=[scenario.name for scenario in layout.scenarios],
+            tasks=layout.tasks,
+            scenario_N=data.scenarios(self.rows),
+            user_N=data.users(self.rows),
+            labels_NT=data.labels(self.rows),
+            joint_RNT=joint_RNT,
+            solo_RNT=solo_RNT,
+            base_rates_ST=np.array(layout.base_rates),
+            positives_valid_ST=positives(data, self.valid),
+            resamples=resamples,
+        )
+
+    def entry(self, name: str, label: str, predictions_RNT: Floats, seconds: float | None) -> dict[str, Any]:
+        """A comparison model in the report: macro and per cell."""
+        cells = self.cells(predictions_RNT)
+        keys = ("scenario", "task", "metric", "value", "ne")
+        entries = [{key: cell.to_dict()[key] for key in keys} for cell in cells]
+        return {"name": name, "label": label, "macro": macro(cells), "cells": entries, "seconds": seconds}
+
+
+def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, share: None) -> dict[str, Any]:
+    """The whole `report.json`."""
+    started = time.monotonic()
+    data, layout = run.data, run.data.layout
+    judge = _Judge(data, how, data.rows("valid"), data.rows(how.split))
+    _check(how)
+    jobs = _Jobs.of(run, how)
+    say("training seeds and controls", 0.0)
+    cache = run.folder.parent / ".controls"
+    scored = run_jobs(
+        jobs.all, cache, workers=how.workers, progress=lambda d, n: say("training seeds and controls", d / n)
+    )
+    say("scoring the joint model", 0.0)
+    own = Scored(
+        score_rows(run.network, data, judge.valid),
+        score_rows(run.network, data, judge.rows),
+        run.facts["training"]["seconds"],
+    )
+    joint_RNT = np.stack([judge.calibrated(own.valid, own.test)] + [_whole(judge, scored[job]) for job in jobs.seeds])
+    solo_RNT = _solo(judge, jobs, scored) if how.controls else None
+    say("bootstrap over users", 0.0)
+    cells = judge.cells(joint_RNT, solo_RNT, how.resamples)
+    say("baselines", 0.0)
+    baselines = [_baseline(judge, name, say, i / max(1, len(how.baselines))) for i, name in enumerate(how.baselines)]
+    references = _references(judge, cells)
+    say("ranking", 0.0)
+    slates = ranking(run, judge.rows, blend, how, say=lambda share: say("ranking", share))
+    report = {
+        "format": "motet-report/1",
+        "run": run.name,
+        "title": run.folder.resolve().parent.parent.name,
+        "preset": run.model.preset,
+        "folder": str(run.folder),
+        "split": how.split,
+        "rows": len(judge.rows),
+        "seeds": how.seeds,
+        "machine": runtime.machine(),
+        "cells": [cell.to_dict() for cell in cells],
+        "macro": macro(cells),
+        "verdicts": verdict_counts(cells),
+        "ranking": slates,
+        "slices": slices(data, judge.rows, joint_RNT),
+        "fusion": fusion(run),
+        "training": _training(run),
+        "controls": _controls(judge, jobs, scored, solo_RNT),
+        "presets": _presets(judge, jobs, scored),
+        "baselines": baselines,
+        "references": references,
+        "calibration": _curves(judge, joint_RNT),
+        "learning": _learning(run),
+        "data": _data_quality(data),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    return report | {"sentence": sentence(report)}
+
+
+@dataclass(frozen=True)
+class _Jobs:
+    """Which trainings the report needs, by role."""
+
+    seeds: list[Job]
+    solo: list[list[Job]]  # by seed
+    pooled: list[Job]
+    presets: dict[str, list[Job]]
+
+    @property
+    def all(self) -> list[Job]:
+        others = [job for jobs in self.presets.values() for job in jobs]
+        return [*self.seeds, *self.pooled, *others, *(job for jobs in self.solo for job in jobs)]
+
+    @classmethod
+    def of(cls, run: Run, how: Evaluate) -> "_Jobs":
+        data, trains = run.data, [replace(run.train, seed=run.train.seed + r) for r in range(how.seeds)]
+        pooled = control(run.model, preset="pooled", scenario="none", fusion="none", entire_space=False)
+
+        def whole(model: Any) -> list[Job]:
+            return [Job(data.folder, data.manifest["fingerprint"], model, train) for train in trains]
+
+        return cls(
+            seeds=whole(run.model)[1:],
+            solo=[solo_jobs(data, run.model, train) for train in trains] if how.controls else [],
+            pooled=whole(pooled) if how.controls else [],
+            presets={name: whole(resolve({"preset": name})) for name in how.presets},
+        )
+
+
+def _check(how: Evaluate) -> None:
+    for name in how.baselines:
+        if name not in BASELINES:
+            raise InputError(
+                f"unknown baseline {name!r}", where="evaluate.baselines", fix=nearest(name, list(BASELINES))
+            )
+
+
+def _whole(judge: _Judge, scored: Scored) -> Floats:
+    """Calibrated predictions of a job over the whole matrix."""
+    return judge.calibrated(scored.valid, scored.test if judge.how.split == "test" else scored.valid)
+
+
+def _solo(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored]) -> Floats:
+    """Solo models side by side as one table of predictions, nan in cells that have none, [R, N, T]."""
+    data, tables = judge.data, []
+    for of_seed in jobs.solo:
+        valid = np.full((len(judge.valid), len(data.layout.tasks)), np.nan, np.float32)
+        rows = np.full((len(judge.rows), len(data.layout.tasks)), np.nan, np.float32)
+        for job in of_seed:
+            assert job.tasks is not None
+            task, found = job.tasks[0], scored[job]
+            valid[data.scenarios(judge.valid) == job.scenario, task] = found.valid[:, 0]
+            judged = found.test if judge.how.split == "test" else found.valid
+            rows[data.scenarios(judge.rows) == job.scenario, task] = judged[:, 0]
+        tables.append(judge.calibrated(valid, rows))
+    return np.stack(tables)
+
+
+def _controls(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored], solo_RNT: Floats | None) -> list[dict[str, Any]]:
+    if solo_RNT is None:
+        return []
+    pooled = np.stack([_whole(judge, scored[job]) for job in jobs.pooled])
+    cost = {name: float(np.mean([sum(scored[job].seconds for job in seed) for seed in of_role]))
+            for name, of_role in (("solo", jobs.solo), ("pooled", [[job] for job in jobs.pooled]))}  # fmt: skip
+    return [
+        judge.entry("solo", "one model per cell", solo_RNT, cost["solo"]),
+        judge.entry("pooled", "one model that has the scenario as a feature", pooled, cost["pooled"]),
+    ]
+
+
+def _presets(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored]) -> list[dict[str, Any]]:
+    return [
+        judge.entry(
+            name,
+            f"preset {name}",
+            np.stack([_whole(judge, scored[job]) for job in of_preset]),
+            float(np.mean([scored[job].seconds for job in of_preset])),
+        )  # fmt: skip
+        for name, of_preset in jobs.presets.items()
+    ]
+
+
+def _baseline(judge: _Judge, name: str, say: Say, share: float) -> dict[str, Any]:
+    say(f"baseline {name}", share)
+    started = time.monotonic()
+    ranker = BASELINES[name].fit(judge.data)
+    logits = [score_rows(ranker, judge.data, rows) for rows in (judge.valid, judge.rows)]
+    predictions = judge.calibrated(*logits)
+    return judge.entry(name, ranker.label, predictions[None], round(time.monotonic() - started, 2))
+
+
+def _references(judge: _Judge, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Predictions that came with the data, as they are; the share of the way from base rate to a ceiling on `ne`."""
+    ours, found = macro(cells)["ne"], []
+    for reference, predictions in judge.data.references(judge.rows):
+        entry = judge.entry(reference.name, reference.name, predictions[None], None)
+        ceiling = entry["macro"]["ne"]
+        share = (
+            (1 - ours) / (1 - ceiling) if reference.ceiling and ours is not None and ceiling not in (None, 1) else None
+        )
+        found.append(entry | {"ceiling": reference.ceiling, "share": share})
+    return found
+
+
+def _curves(judge: _Judge, joint_RNT: Floats) -> list[dict[str, Any]]:
+    """Calibration curves of the first seed, of the binary cells with both classes."""
+    data, labels, scenario, curves = judge.data, judge.data.labels(judge.rows), judge.data.scenarios(judge.rows), []
+    for s, surface in enumerate(data.layout.scenarios):
+        for t, task in enumerate(data.layout.tasks):
+            seen = (scenario == s) & ~np.isnan(labels[:, t])
+            if task.form == "binary" and seen.any() and 0 < labels[seen, t].mean() < 1:
+                curve = calibrate.calibration_curve(labels[seen, t], joint_RNT[0, seen, t], bins=10)
+                points = zip(curve.predicted, curve.observed, curve.rows, strict=True)
+                bins = [{"probability": p, "observed": o, "rows": n} for p, o, n in points]
+                curves.append({"scenario": surface.name, "task": task.name, "curve": bins})
+    return curves
+
+
+def fusion(run: Run) -> list[dict[str, Any]]:
+    """α of every cell, by voice."""
+    alpha_STV = run.network.alpha_STV()
+    if alpha_STV is None:
+        return []
+    return [
+        {
+            "scenario": scenario.name,
+            "task": task.name,
+            "weights": dict(zip(VOICES, (round(float(a), 4) for a in alpha_STV[s, t]), strict=True)),
+        }  # fmt: skip
+        for s, scenario in enumerate(run.data.layout.scenarios)
+        for t, task in enumerate(run.data.layout.tasks)
+    ]
+
+
+def _training(run: Run) -> dict[str, Any]:
+    keys = ("rows_per_second", "seconds", "epochs", "peak_rss_mb", "parameters")
+    return {key: round(run.facts["training"][key], 2) for key in keys}
+
+
+def _learning(run: Run) -> list[dict[str, Any]]:
+    from motet.train.runlog import read
+
+    rows = read(run.folder / "metrics.jsonl")
+    return [
+        {"epoch": row["epoch"], "split": split, "ne": row[f"{split}_ne"]}
+        for row in rows
+        for split in ("train", "valid")
+    ]
+
+
+def _data_quality(data: Dataset) -> dict[str, Any]:
+    manifest = data.manifest
+    keys = ("rows", "removed", "warnings", "files", "users", "items")
+    return {key: manifest[key] for key in keys} | {"positives": positives(data, data.rows("train")).tolist()}
+
+
+def positives(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Positive labels of each cell, [S, T]; of a regression, labels."""
+    labels, scenarios = data.labels(rows), data.scenarios(rows)
+    binary = np.array([task.form == "binary" for task in data.layout.tasks])
+    positive = np.where(binary, labels > 0, ~np.isnan(labels))
+    return np.stack([positive[scenarios == s].sum(0) for s in range(len(data.layout.scenarios))])

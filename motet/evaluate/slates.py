@@ -1,0 +1,84 @@
+"""Ranking quality: full-catalogue slates per scenario and kind for a sample of users, history masked.
+
+A user's request is made at the time of their first judged impression in the scenario (of all of them, when the split is
+by time): nothing later is seen. Relevant are the items on which the relevant task then happened. Nothing is sampled but
+users.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from motet.data.dataset import Dataset
+from motet.evaluate.ranking import ranking_metrics, top_k
+from motet.scoring.blend import Blend
+from motet.train.run import Run
+
+if TYPE_CHECKING:
+    from motet.evaluate.evaluation import Evaluate
+
+TOP = 10
+Ints = NDArray[np.int64]
+
+
+def ranking(
+    run: Run, rows: Ints, blend: Blend, how: "Evaluate", *, say: Callable[[float], None] = lambda share: None
+) -> list[dict[str, Any]]:
+    """The report's `ranking`: one entry per scenario and kind that has a relevant task."""
+    data, layout, entries = run.data, run.data.layout, []
+    groups = [(s, k) for s in range(len(layout.scenarios)) for k in range(len(layout.kinds))]
+    for done, (s, k) in enumerate(groups):
+        say(done / len(groups))
+        kind, task = layout.kinds[k], relevant_task(data, layout.kinds[k], how.relevant_task)
+        if task is None:
+            continue
+        entry = _entry(run, rows[data.scenarios(rows) == s], s, k, task, blend, how, how.ranking_pairs // len(groups))
+        if entry is not None:
+            named = {"scenario": layout.scenarios[s].name, "kind": kind, "relevant_task": layout.tasks[task].name}
+            entries.append(named | entry)
+    return entries
+
+
+def relevant_task(data: Dataset, kind: str, chosen: dict[str, str]) -> int | None:
+    """The task whose happening makes an item relevant: the chosen one, or the kind's first binary task."""
+    for t, task in enumerate(data.layout.tasks):
+        applies = task.form == "binary" and (not task.kinds or kind in task.kinds)
+        if applies and chosen.get(kind, task.name) == task.name:
+            return t
+    return None
+
+
+def _entry(
+    run: Run, rows: Ints, s: int, k: int, task: int, blend: Blend, how: "Evaluate", pairs: int
+) -> dict[str, Any] | None:
+    data, rng = run.data, np.random.default_rng(how.seeds)
+    catalogue = data.catalogue(s, kind=k)
+    rows = rows[np.isin(data.item_rows(rows), catalogue)]
+    relevant = rows[data.labels(rows)[:, task] > 0]
+    users = np.unique(data.users(relevant))
+    if not len(users) or len(catalogue) < TOP:
+        return None
+    most = min(how.ranking_users, max(20, pairs // len(catalogue)))
+    users = np.sort(rng.choice(users, min(most, len(users)), replace=False))
+    scores, seen = np.empty((len(users), len(catalogue)), np.float32), np.zeros((len(users), len(catalogue)), bool)
+    for u, user in enumerate(users):
+        at = data.request_time(int(user), rows)
+        scores[u] = score_catalogue(run, blend, int(user), s, k, catalogue, at)
+        seen[u] = np.isin(catalogue, data.seen(int(user), before=at))
+    top_UK = top_k(scores, TOP, rng, ~seen)
+    wanted = [
+        np.searchsorted(catalogue, np.unique(data.item_rows(relevant[data.users(relevant) == user]))) for user in users
+    ]
+    popularity = np.bincount(data.item_rows(data.rows("train", s)), minlength=catalogue.max() + 1)[catalogue]
+    return ranking_metrics(
+        top_UK, np.cumsum([0, *(len(w) for w in wanted)]), np.concatenate(wanted),
+        catalogue_size=len(catalogue), item_popularity=popularity, item_vectors=data.item_profiles(catalogue), k=TOP,
+    )  # fmt: skip
+
+
+def score_catalogue(run: Run, blend: Blend, user: int, s: int, k: int, items: Ints, at: float) -> NDArray[np.float64]:
+    """Blended scores of items of one kind for one user, scenario and time."""
+    mask_T = blend.applicable(run.data.layout.kinds[k])
+    return blend.score(run.predict(np.array([user]), s, items, at)[0], s, mask_T)
