@@ -15,8 +15,9 @@ _PRIOR = 10.0  # rows of the base rate that a value's own rate is smoothed with
 def single_column_auc(values: pl.Series, labels: npt.NDArray[np.float64]) -> float:
     """AUC of the column against binary labels (NaN: unobserved); NaN if a class is absent.
 
-    Numbers are taken as they are, in the better direction, missing ones lowest. Any other value is scored by its smoothed
-    label rate in the other half of the rows (even against odd), so that rare values cannot look predictive by chance.
+    Numbers are taken as they are, in the better direction, missing ones lowest. Any other value is scored by its
+    smoothed label rate in the other half of the rows (even against odd), so that rare values cannot look predictive
+    by chance.
     At most 200,000 evenly spaced rows are looked at.
     """
     step = max(1, -(-len(labels) // EVIDENCE_ROWS))

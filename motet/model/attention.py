@@ -6,6 +6,8 @@ Shapes: B requests, C candidates, L history length, D width, H heads.
 import torch
 from torch import Tensor, nn
 
+from motet.model.dropout import Dropout
+
 
 class CausalBlock(nn.Module):
     """One pre-norm block: causal self-attention over a history, then a feed-forward layer, both residual."""
@@ -23,7 +25,7 @@ class CausalBlock(nn.Module):
             nn.Dropout(dropout),
             nn.Linear(2 * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x_BLD: Tensor) -> Tensor:
         """Padding stands at the end, so the causal mask alone keeps it from every real position."""

@@ -12,6 +12,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from motet.model.dropout import Dropout
+
 ExpertScheme = Literal["shared-bottom", "mmoe", "ple"]
 
 
@@ -50,7 +52,7 @@ class ExpertBank(nn.Module):
         self.first = SplitLinear(user_width, candidate_width, experts * hidden)
         self.second_EHD = nn.Parameter(torch.randn(experts, hidden, width) * (2 / hidden) ** 0.5)
         self.bias_ED = nn.Parameter(torch.zeros(experts, width))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, user_BX: Tensor, candidate_BCY: Tensor) -> Tensor:
         hidden = self.dropout(torch.relu(self.first(user_BX, candidate_BCY)))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.batch import Layout
+from motet.model.dropout import Dropout
 
 
 class Heads(nn.Module):
@@ -26,7 +27,7 @@ class Heads(nn.Module):
         self.register_buffer("scale_T", torch.tensor(layout.label_scales))
         self.start_ST: Tensor
         self.scale_T: Tensor
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.parents = [layout.parent(task) for task in range(tasks)]
 
     def forward(self, fused_BCTD: Tensor, scenario_B: Tensor) -> Tensor:

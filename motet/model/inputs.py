@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.batch import Batch, Field, Layout
+from motet.model.dropout import keep
 
 
 @dataclass(slots=True)
@@ -93,7 +94,7 @@ class InputLayer(nn.Module):
         """Ids replaced by padding with probability `id_dropout`: the rest of the row must then speak."""
         if not self.training or not self.id_dropout:
             return ids
-        return ids * (torch.rand(ids.shape, device=ids.device) >= self.id_dropout).to(ids.dtype)
+        return ids * keep(ids.shape, self.id_dropout, ids.device)
 
 
 def _pool(embedded: Tensor, fields: tuple[Field, ...]) -> Tensor:

@@ -1,0 +1,85 @@
+"""Pooled logistic regression: one linear model of all scenarios, the scenario being one of its features.
+
+Inputs: every packed id one-hot (user and item ids among them; the rare are unknown, a bag adds up its tags), every
+number, the scenario and scenario × kind one-hot, and scenario × each running count and rate. Regression tasks are
+ridge regressions of the same inputs. Tuned per task on valid: the ridge.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import scipy.sparse as sparse  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from motet.baselines.linear import Design, LinearModel, fit_path
+from motet.baselines.matrix import Flat, Floats, Rows, forms, read, score_flat
+from motet.batch import Batch, CellOutput, Layout
+
+TRAIN_ROWS = 300_000
+RIDGES = (100.0, 30.0, 10.0, 3.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """How flat rows become a design."""
+
+    layout: Layout
+    mean_F: Floats
+    std_F: Floats
+
+    @classmethod
+    def fit(cls, layout: Layout, train: Flat) -> Self:
+        """Moments of the numbers; a constant number becomes 0."""
+        std_F = train.numbers_NF.std(0) if len(train.numbers_NF) else np.ones(train.numbers_NF.shape[1])
+        mean_F = train.numbers_NF.mean(0) if len(train.numbers_NF) else np.zeros(train.numbers_NF.shape[1])
+        return cls(layout, mean_F, np.where(std_F > 1e-6, std_F, np.inf))
+
+    def design(self, flat: Flat) -> Design:
+        """Numbers dense; ids, cells and crosses as one sparse matrix."""
+        numbers_NF = (flat.numbers_NF - self.mean_F) / self.std_F
+        return Design.of(numbers_NF, sparse.hstack([self._one_hot(flat), self._crosses(flat, numbers_NF)], "csr"))
+
+    def _one_hot(self, flat: Flat) -> Any:
+        """Ids, then scenario, then scenario × kind, each with its own columns: [N, rows + S + S·kinds]."""
+        S, kinds = len(self.layout.scenarios), len(self.layout.kinds)
+        scenario_N = self.layout.table_rows + flat.scenario_N
+        cell_N = self.layout.table_rows + S + flat.scenario_N * kinds + flat.kind_N
+        columns_NK = np.column_stack([flat.ids_NK, scenario_N, cell_N])
+        return _rows(columns_NK, (columns_NK > 0).astype(np.float32), self.layout.table_rows + S + S * kinds)
+
+    def _crosses(self, flat: Flat, numbers_NF: Floats) -> Any:
+        """Pair numbers in the columns of their scenario: [N, S·pairs]."""
+        pairs, S = len(self.layout.pair_numbers), len(self.layout.scenarios)
+        values_NP = numbers_NF[:, numbers_NF.shape[1] - pairs :]
+        return _rows(flat.scenario_N[:, None] * pairs + np.arange(pairs), values_NP, S * pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Logistic:
+    """Fitted on at most 300,000 train rows, a uniform sample where there are more."""
+
+    inputs: Inputs
+    model: LinearModel
+
+    name = "logistic"
+    label = "Logistic regression, pooled"
+
+    @classmethod
+    def fit(cls, data: Rows, *, seed: int = 0) -> Self:
+        """`seed` draws the sample of train."""
+        train, valid = read(data, "train", limit=TRAIN_ROWS, seed=seed), read(data, "valid")
+        inputs = Inputs.fit(data.layout, train)
+        design, check = inputs.design(train), inputs.design(valid)
+        return cls(inputs, fit_path(design, train.labels_NT, check, valid.labels_NT, forms(data.layout), RIDGES))
+
+    def score(self, batch: Batch) -> CellOutput:
+        """Logits and values of every candidate."""
+        return score_flat(batch, lambda flat: self.model.score(self.inputs.design(flat)))
+
+
+def _rows(columns_NK: NDArray[np.integer[Any]], values_NK: Floats, width: int) -> Any:
+    """A CSR matrix with K entries in every row."""
+    N, K = columns_NK.shape
+    parts = (values_NK.astype(np.float32).ravel(), columns_NK.astype(np.int32).ravel(), np.arange(N + 1) * K)
+    return sparse.csr_matrix(parts, shape=(N, width))

@@ -1,0 +1,218 @@
+"""From raw logs to the prepared folder: read, clean, label, split, pack, look back, write; skipped when it is fresh.
+
+The folder holds `manifest.json`, `transforms.json` and vocab/, the packed tables users/, items/ and impressions/, the
+histories events/ and what running counts are made from, log/. Arrays are .npy files, one row per row of their table.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from motet.batch import SPLITS
+from motet.data.clean import Clean, Removal, clean
+from motet.data.files import RawTables
+from motet.data.history import HistorySettings
+from motet.data.layout import layout_to_dict
+from motet.data.logged import Logged, log_impressions
+from motet.data.manifest import (
+    FORMAT,
+    Manifest,
+    Source,
+    cell_warnings,
+    changed_files,
+    count_cells,
+    difference,
+    identity,
+    read_manifest,
+    same_identity,
+    with_times,
+)
+from motet.data.pack import Past, Tables, layout_of, look_back, pack_tables
+from motet.data.running import Running
+from motet.data.split import Split
+from motet.data.stages import Building, Progress, Stages, building, recover
+from motet.data.tables import read_tables
+from motet.data.write import write_arrays
+from motet.errors import InputError
+from motet.schema import Schema
+from motet.settings import settings as checked
+from motet.settings import write_json
+
+STAGES = ("read", "clean", "labels", "split", "features", "running", "history", "write")
+_TABLES = ("impressions", "users", "items", "edges")
+
+
+@checked
+class PrepareSettings:
+    """The settings of every stage before training."""
+
+    clean: Clean = field(default_factory=Clean)
+    split: Split = field(default_factory=Split)
+    running: Running = field(default_factory=Running)
+    history: HistorySettings = field(default_factory=HistorySettings)
+
+
+def prepare(
+    schema: Schema,
+    settings: PrepareSettings,
+    base: Path,
+    folder: Path,
+    *,
+    progress: Progress | None = None,
+    force: bool = False,
+) -> Manifest:
+    """Write the prepared folder of the tables that lie relative to `base`, and give back its manifest.
+
+    A folder made from the same schema, settings and files is left as it is (`progress("fresh", 1.0)` says so). One made
+    from others is an `InputError` that names the difference, unless `force`. A killed run goes on after its last
+    finished stage; until the end the folder is what it was before.
+    """
+    recover(folder)
+    if folder.exists() and (fresh := _fresh(schema, settings, base, folder, force=force)) is not None:
+        if progress is not None:
+            progress("fresh", 1.0)
+        return fresh
+    stages = Stages(STAGES, progress)
+    with building(folder) as at:
+        tables, sources, removals = _cleaned(schema, settings, base, at, stages)
+        logged = log_impressions(tables, schema, settings.clean, settings.split, stages)
+        stages.begin("features")
+        packed = pack_tables(logged, schema, settings.clean.winsorise)
+        past = look_back(logged, packed, schema, settings.running, settings.history, stages)
+        stages.begin("write")
+        manifest = _manifest(schema, settings, logged, packed, past, sources, removals)
+        write_arrays(at.made, logged, packed, past, schema, tables.edges)
+        if (at.kept / "removed").exists():
+            shutil.move(at.kept / "removed", at.made / "removed")
+        stages.end()
+        manifest["seconds"] = stages.seconds
+        write_json(at.made / "manifest.json", manifest)
+    if progress is not None:
+        progress("done", 1.0)
+    return manifest
+
+
+def check_tables(
+    schema: Schema, settings: PrepareSettings, base: Path, *, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Everything that `prepare` would refuse is an `InputError`; nothing is written. Counts and warnings come back."""
+    stages = Stages(STAGES, progress)
+    stages.begin("read")
+    tables = read_tables(schema, base)
+    stages.begin("clean")
+    tables, removals = clean(tables, schema, settings.clean, None)
+    logged = log_impressions(tables, schema, settings.clean, settings.split, stages)
+    stages.begin("features")
+    packed = pack_tables(logged, schema, settings.clean.winsorise)
+    look_back(logged, packed, schema, settings.running, settings.history, stages)
+    stages.end()
+    cells = count_cells(logged.targets_NT, logged.scenario_N, logged.split_N, logged.scenarios, schema.tasks)
+    return {
+        "rows": _split_rows(logged),
+        "users": logged.users.height,
+        "items": logged.items.height,
+        "scenarios": [scenario.name for scenario in logged.scenarios],
+        "kinds": list(logged.kinds.names),
+        "removed": [asdict(removal) for removal in removals],
+        "cells": cells,
+        "warnings": [*logged.warnings, *cell_warnings(cells)],
+    }
+
+
+def _fresh(schema: Schema, settings: PrepareSettings, base: Path, folder: Path, *, force: bool) -> Manifest | None:
+    """The manifest if nothing has changed, None if the folder may be replaced, else an `InputError`."""
+    if not (folder / "manifest.json").exists():
+        if any(folder.iterdir()):
+            fix = "choose another folder; only one that `motet prepare` wrote is ever replaced"
+            raise InputError("this folder holds something else", where=str(folder), fix=fix)
+        return None
+    try:
+        manifest = read_manifest(folder)
+    except InputError:
+        if force:
+            return None
+        raise
+    before = {key: manifest[key] for key in ("motet", "schema", "settings")}  # type: ignore[literal-required]
+    changed = difference(before, json.loads(json.dumps(identity(schema, settings))))
+    changed = changed or changed_files(schema, manifest["files"], base)
+    if not changed:
+        return manifest
+    if not force:
+        fix = "prepare with --force to replace it, or into another folder"
+        raise InputError(f"the folder was prepared from something else: {changed}", where=str(folder), fix=fix)
+    return None
+
+
+def _cleaned(
+    schema: Schema, settings: PrepareSettings, base: Path, at: Building, stages: Stages
+) -> tuple[RawTables, list[Source], list[Removal]]:
+    """The cleaned tables: those that a killed run kept if they still hold, else read and cleaned and kept."""
+    stages.begin("read")
+    marker, key = at.kept / "cleaned.json", same_identity(schema, settings)
+    if marker.exists():
+        kept = json.loads(marker.read_text(encoding="utf-8"))
+        if kept["key"] == key and not changed_files(schema, kept["files"], base):
+            return _load_tables(at.kept), kept["files"], [Removal(**removal) for removal in kept["removed"]]
+    shutil.rmtree(at.kept)
+    tables = read_tables(schema, base)
+    sources = with_times(tables.files, base)
+    stages.begin("clean")
+    tables, removals = clean(tables, schema, settings.clean, at.kept / "removed")
+    _save_tables(tables, at.kept)
+    write_json(marker, {"key": key, "files": sources, "removed": [asdict(removal) for removal in removals]})
+    return tables, sources, list(removals)
+
+
+def _save_tables(tables: RawTables, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in _TABLES:
+        if (frame := getattr(tables, name)) is not None:
+            frame.write_parquet(folder / f"{name}.parquet", compression="lz4")
+
+
+def _load_tables(folder: Path) -> RawTables:
+    paths = {name: folder / f"{name}.parquet" for name in _TABLES}
+    found = {name: pl.read_parquet(path) if path.exists() else None for name, path in paths.items()}
+    impressions = found.pop("impressions")
+    assert impressions is not None, "the marker is written after the tables"
+    return RawTables(impressions=impressions, **found, files=())
+
+
+def _manifest(
+    schema: Schema,
+    settings: PrepareSettings,
+    logged: Logged,
+    packed: Tables,
+    past: Past,
+    sources: list[Source],
+    removals: list[Removal],
+) -> Manifest:
+    layout = layout_of(logged, packed, past, schema, settings.history.length)
+    cells = count_cells(logged.targets_NT, logged.scenario_N, logged.split_N, logged.scenarios, schema.tasks)
+    made_from = identity(schema, settings)
+    return Manifest(
+        format=FORMAT,
+        motet=made_from["motet"],
+        fingerprint=same_identity(schema, settings),
+        schema=made_from["schema"],
+        settings=made_from["settings"],
+        files=sources,
+        rows=_split_rows(logged),
+        users=logged.users.height,
+        items=logged.items.height,
+        removed=[asdict(removal) for removal in removals],
+        cells=cells,
+        layout=layout_to_dict(layout),
+        seconds={},
+        warnings=[*logged.warnings, *cell_warnings(cells)],
+    )
+
+
+def _split_rows(logged: Logged) -> dict[str, int]:
+    counts = np.bincount(logged.split_N, minlength=len(SPLITS))
+    return {split: int(count) for split, count in zip(SPLITS, counts, strict=True)}

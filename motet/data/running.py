@@ -1,0 +1,206 @@
+"""Running counts: what was known of a user, an item, a scenario or a pair strictly before each row.
+
+For a key k (say user × scenario), a task t and a row at time τ, over the key's earlier rows:
+
+    impressions = #{time < τ}       observed = #{known_at < τ}       total = Σ label over known_at < τ
+    rate        = (total + prior · m) / (observed + prior)
+
+where m is the same rate of the parent key (user × scenario → user), and of train as a whole without a parent. A binary
+task's column is logit(rate) - logit(train rate), a regression's (rate - train mean) / train std. Beside them stand
+log(1 + impressions) for keys with a user or an item, log(1 + seconds since the last impression) for the user and for
+the item, and log(1 + observed) of the first task where that differs from the impressions. Columns are standardised by
+train's moments. Rows of equal time do not see each other.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from pydantic import field_validator
+
+from motet.data.arrays import Bools, Floats, Numbers
+from motet.data.known import Groups, Key, Known, KnownTable, Log, Parts, known_before
+from motet.data.numbers import standardise
+from motet.schema import Task
+from motet.settings import settings
+
+Moments = tuple[tuple[float, ...], tuple[float, ...]]
+"""Means and scales of the labels, each [T]."""
+_RATE = 1e-6  # rates are kept this far from 0 and 1 before their log-odds are taken
+
+
+@settings
+class Running:
+    """Which keys are counted and how strongly their rates are smoothed; no keys: no running counts."""
+
+    keys: tuple[Key, ...] = (("scenario",), ("user",), ("item",), ("user", "scenario"), ("item", "scenario"))
+    prior: float = 10.0  # a rate counts as this many labels of its parent's rate
+
+    @field_validator("prior")
+    @classmethod
+    def _positive(cls, value: float) -> float:
+        if value <= 0:
+            raise ValueError("prior should be above 0")
+        return value
+
+    @field_validator("keys")
+    @classmethod
+    def _distinct(cls, keys: tuple[Key, ...]) -> tuple[Key, ...]:
+        if any(not key or len(set(key)) < len(key) for key in keys) or len(set(keys)) < len(keys):
+            raise ValueError("each key should name one or more different parts, and each key should stand there once")
+        return keys
+
+    @property
+    def ordered(self) -> tuple[Key, ...]:
+        """The keys, parents before their children."""
+        return tuple(sorted(self.keys, key=len))
+
+
+@dataclass(frozen=True, slots=True)
+class RunningFit:
+    """What was fitted on train: rates and the moments of the columns."""
+
+    settings: Running
+    binary: tuple[bool, ...]
+    names: tuple[str, ...]
+    with_observed: bool
+    rates: tuple[float, ...]  # [T] train mean of each label
+    scales: tuple[float, ...]  # [T] train std of a regression label, 1 for binary
+    means: tuple[float, ...]  # [P]
+    stds: tuple[float, ...]  # [P]
+
+    def columns(self, known: list[Known], at: Floats | float) -> list[Floats]:
+        """The raw columns from what is known of each key, in `names`' order, before standardising."""
+        rates: dict[Key, Floats] = {}
+        columns: list[Floats] = []
+        for key, k in zip(self.settings.ordered, known, strict=True):
+            above = parent(key, self.settings.keys)
+            mean = np.asarray(self.rates) if above is None else rates[above]
+            rates[key] = (k.total + self.settings.prior * mean) / (k.observed + self.settings.prior)
+            if _counted(key):
+                columns.append(np.log1p(k.impressions))
+            if key in {("user",), ("item",)}:
+                columns.append(np.log1p(np.maximum(at - k.last, 0.0)))
+            columns += [self._effect(rates[key][..., t], t) for t in range(len(self.binary))]
+            if self.with_observed:
+                columns.append(np.log1p(k.observed[..., 0]))
+        return columns
+
+    def _effect(self, rate: Floats, task: int) -> Floats:
+        if self.binary[task]:
+            return _logit(rate) - _logit(np.asarray(self.rates[task]))
+        return (rate - self.rates[task]) / self.scales[task]
+
+    def standardised(self, columns: list[Floats], shape: tuple[int, ...]) -> Numbers:
+        """Columns broadcast to `shape`, standardised and stacked behind it, [*shape, P]; nan becomes 0."""
+        stacked = np.empty((*shape, len(columns)), dtype=np.float32)
+        for place, column in enumerate(columns):
+            stacked[..., place] = standardise(column, self.means[place], self.stds[place])
+        return stacked
+
+    def to_dict(self) -> dict[str, Any]:
+        plain = {name: list(getattr(self, name)) for name in ("binary", "names", "rates", "scales", "means", "stds")}
+        keys = [list(key) for key in self.settings.keys]
+        return {**plain, "with_observed": self.with_observed, "keys": keys, "prior": self.settings.prior}
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> "RunningFit":
+        chosen = Running(keys=tuple(tuple(key) for key in plain["keys"]), prior=plain["prior"])
+        lists = {name: tuple(plain[name]) for name in ("binary", "names", "rates", "scales", "means", "stds")}
+        return cls(chosen, with_observed=plain["with_observed"], **lists)
+
+
+def fit_transform(
+    log: Log, tasks: tuple[Task, ...], train_N: Bools, moments: Moments, chosen: Running
+) -> tuple[Numbers, RunningFit]:
+    """The columns of every row of the log, [N, P], and what was fitted; `moments` are those of train's labels."""
+    rates, scales = moments
+    with_observed = bool(((log.known_at_NT[:, 0] != log.time_N) | np.isnan(log.labels_NT[:, 0])).any())
+    names = column_names(chosen, tasks, with_observed)
+    fit = RunningFit(chosen, tuple(t.form == "binary" for t in tasks), names, with_observed, rates, scales, (), ())
+    columns = fit.columns([known_before(log, key) for key in chosen.ordered], log.time_N)
+    spread = [_moments(column[train_N]) for column in columns]
+    means, stds = tuple(mean for mean, _ in spread), tuple(std for _, std in spread)
+    fit = RunningFit(chosen, fit.binary, names, with_observed, rates, scales, means, stds)
+    return fit.standardised(columns, (len(log.time_N),)), fit
+
+
+def label_moments(labels_NT: Numbers, tasks: tuple[Task, ...]) -> Moments:
+    """([T] mean, [T] scale) of observed labels, 0 and 1 without any; the scale is 1 for binary, else the std."""
+    seen = [labels[~np.isnan(labels)].astype(np.float64) for labels in labels_NT.T]
+    means = tuple(float(y.mean()) if len(y) else 0.0 for y in seen)
+    pairs = zip(seen, tasks, strict=True)
+    scales = tuple(float(y.std()) if t.form == "regression" and len(y) and y.std() > 1e-9 else 1.0 for y, t in pairs)
+    return means, scales
+
+
+def column_names(chosen: Running, tasks: tuple[Task, ...], with_observed: bool) -> tuple[str, ...]:
+    """The names of the columns in the order of `RunningFit.columns`."""
+    names = []
+    for key in chosen.ordered:
+        label = " × ".join(key)
+        names += [f"{label}: impressions"] if _counted(key) else []
+        names += [f"{label}: since last"] if key in {("user",), ("item",)} else []
+        names += [f"{label}: {task.name}" for task in tasks]
+        names += [f"{label}: {tasks[0].name} observed"] if with_observed else []
+    return tuple(names)
+
+
+def parent(key: Key, keys: tuple[Key, ...]) -> Key | None:
+    """The longest other key that `key` begins with."""
+    return max((k for k in keys if len(k) < len(key) and key[: len(k)] == k), key=len, default=None)
+
+
+@dataclass(frozen=True)
+class RunningLog:
+    """A fit with the log it was made from: it tells what was known of anything at any time."""
+
+    fit: RunningFit
+    log: Log
+
+    @cached_property
+    def groups(self) -> list[Groups]:
+        return [Groups.of(self.log.parts, key) for key in self.fit.settings.ordered]
+
+    def state(self, as_of: float) -> "RunningState":
+        """Counts of every key over what was known strictly before `as_of`."""
+        until = int(np.searchsorted(self.log.time_N, as_of, side="left"))
+        known_NT = (self.log.known_at_NT < as_of) & ~np.isnan(self.log.labels_NT)
+        labels_NT = np.where(known_NT, self.log.labels_NT, 0.0).astype(np.float64)
+        return RunningState(self.fit, as_of, tuple(g.table(self.log, until, known_NT, labels_NT) for g in self.groups))
+
+
+@dataclass(frozen=True, slots=True)
+class RunningState:
+    """What was known strictly before `as_of`, ready for lookups."""
+
+    fit: RunningFit
+    as_of: float
+    tables: tuple[KnownTable, ...]
+
+    def columns(self, parts: Parts) -> Numbers:
+        """The standardised columns of any combinations; parts broadcast, so [B, 1] users × [1, C] items → [B, C, P]."""
+        shape = np.broadcast_shapes(*(part.shape for part in parts.values()))
+        raw = self.fit.columns([table.lookup(parts) for table in self.tables], self.as_of)
+        return self.fit.standardised(raw, shape)
+
+
+def _counted(key: Key) -> bool:
+    """Whether impressions of the key are a column: a scenario's only tell how old the log is."""
+    return "user" in key or "item" in key
+
+
+def _logit(rate: Floats) -> Floats:
+    kept = np.clip(rate, _RATE, 1 - _RATE)
+    logit: Floats = np.log(kept) - np.log1p(-kept)
+    return logit
+
+
+def _moments(column: Floats) -> tuple[float, float]:
+    """Mean and std of what is not nan; 0 and 1 without anything, std 1 when constant."""
+    values = column[~np.isnan(column)]
+    if not len(values):
+        return 0.0, 1.0
+    std = float(values.std())
+    return float(values.mean()), std if std > 1e-9 else 1.0

@@ -1,0 +1,66 @@
+"""Vocabs: external keys to internal indices, fitted on train only. 0 is padding, 1 unknown, 2 … the keys."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from motet.batch import UNKNOWN
+from motet.data.arrays import Floats, Ids, Ints
+
+FIRST_KEY = UNKNOWN + 1
+"""The index of the first key of a vocab, and the row of the first known user or item."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocab:
+    """Keys with how often train saw them, the commonest first (ties by key); keys below `min_count` are unknown."""
+
+    keys: pl.Series  # String
+    counts: Ints  # [keys] train rows
+
+    @classmethod
+    def fit(cls, keys: pl.Series, weights: Floats | None = None, *, min_count: int = 1) -> "Vocab":
+        """The vocab of train's keys; `weights` counts each row that often. A null is the key "" (missing)."""
+        frame = pl.DataFrame({"key": key_strings(keys), "count": np.ones(len(keys)) if weights is None else weights})
+        counted = (
+            frame.group_by("key")
+            .agg(pl.col("count").sum())
+            .filter(pl.col("count") >= max(min_count, 1))
+            .sort("count", "key", descending=[True, False])
+        )
+        return cls(counted["key"], counted["count"].to_numpy().astype(np.int64))
+
+    @property
+    def size(self) -> int:
+        """Table rows it needs: one for unknown and one for each key; padding is shared and not counted."""
+        return 1 + len(self.keys)
+
+    def indices(self, keys: pl.Series) -> Ids:
+        """The index of each key, 1 where it is not in the vocab."""
+        return row_numbers(key_strings(keys), self.keys)
+
+    def save(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"key": self.keys, "count": self.counts}).write_parquet(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocab":
+        frame = pl.read_parquet(path)
+        return cls(frame["key"], frame["count"].to_numpy())
+
+
+def row_numbers(keys: pl.Series, known: pl.Series) -> Ids:
+    """2 + the position of each key in `known`, 1 where it does not occur."""
+    table = pl.DataFrame({"key": known, "index": np.arange(FIRST_KEY, FIRST_KEY + len(known), dtype=np.int32)})
+    joined = keys.alias("key").to_frame().join(table, on="key", how="left", maintain_order="left")
+    return joined["index"].fill_null(UNKNOWN).to_numpy().astype(np.int32)
+
+
+def key_strings(keys: pl.Series) -> pl.Series:
+    """Keys as strings, the same for the same value whatever its type: 3 and 3.0 are "3", a null is ""."""
+    if keys.dtype.is_float():
+        text = pl.when(keys == keys.floor()).then(keys.cast(pl.Int64, strict=False).cast(pl.String))
+        return pl.select(text.otherwise(keys.cast(pl.String)).fill_null("")).to_series()
+    return keys.cast(pl.String).fill_null("")

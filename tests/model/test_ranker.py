@@ -1,0 +1,113 @@
+"""Every preset keeps the ranker's contract; slots do what they say."""
+
+import pytest
+import torch
+from contracts.ranker_contract import RankerContract
+from contracts.toy import Toy, toy
+
+from motet.batch import Ranker
+from motet.errors import InputError
+from motet.model.ranker import Model, Network, presets, resolve, restrict
+
+
+def network(model: Model, tasks: list[int] | None = None, *, counts: int = 20) -> Network:
+    """A network with weights far from their start, so that no slot is still identity."""
+    torch.manual_seed(0)
+    layout = toy().layout
+    made = Network(layout, torch.full((layout.table_rows,), counts), model, tasks)
+    for parameter in made.parameters():
+        parameter.data.add_(0.2 * torch.randn_like(parameter))
+    made.inputs.table.weight.data[0] = 0
+    return made
+
+
+class TestMotet(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({}))
+
+
+class TestLstmFusion(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "lstm-fusion"}))
+
+
+class TestPle(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "ple"}))
+
+
+class TestMmoe(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "mmoe"}))
+
+
+class TestSharedBottom(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "shared-bottom"}))
+
+
+class TestPooled(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "pooled"}))
+
+
+class TestMeanHistoryAndConcat(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"history": "mean", "fusion": "concat"}))
+
+
+class TestNoHistory(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"history": "none", "experts": "ple"}))
+
+
+@pytest.mark.parametrize("name", presets())
+def test_every_preset_resolves_to_a_complete_model(name: str) -> None:
+    model = resolve({"preset": name, "head_width": 24})
+    assert (model.preset, model.head_width) == (name, 24)
+
+
+def test_an_unknown_preset_is_an_error_naming_the_nearest() -> None:
+    with pytest.raises(InputError, match="shared-bottom"):
+        resolve({"preset": "shared_bottom"})
+
+
+def test_an_unknown_key_of_the_model_is_an_error_naming_the_nearest() -> None:
+    with pytest.raises(InputError, match="expert_count"):
+        resolve({"expert_counts": 3})
+
+
+def test_a_chained_task_is_never_likelier_than_its_parent() -> None:
+    batch = toy().batch(toy().rows("test"))
+    click, buy = network(resolve({})).score(batch).logits_BCT[..., :2].unbind(-1)
+    assert bool((buy <= click + 1e-4).all())
+
+
+def test_a_solo_network_has_one_task_and_the_whole_history() -> None:
+    solo = network(resolve({}), [1])
+    assert [task.after for task in solo.layout.tasks] == [None]
+    assert solo.score(toy().batch(toy().rows("test"))).logits_BCT.shape[-1] == 1
+    assert solo.history.events.action.in_features == len(toy().layout.tasks)
+
+
+def test_ids_without_evidence_do_not_speak() -> None:
+    batch = toy().batch(toy().rows("test"))
+    blind = network(resolve({}), counts=0)
+    before = blind.score(batch).logits_BCT
+    blind.inputs.table.weight.data.normal_()
+    torch.testing.assert_close(blind.score(batch).logits_BCT, before)
+
+
+def test_restricting_a_layout_keeps_a_chain_only_when_the_parent_is_kept() -> None:
+    layout = toy().layout
+    assert restrict(layout, [0, 1]).tasks[1].after == "click"
+    assert restrict(layout, [1]).tasks[0].after is None
+    assert restrict(layout, [2, 0]).label_scales == (layout.label_scales[2], layout.label_scales[0])
+
+
+def test_hidden_ids_and_dropout_are_for_training_only() -> None:
+    made, batch = network(resolve({"id_dropout": 0.5, "dropout": 0.5})), toy().batch(toy().rows("test"))
+    made.train()
+    first, second = made(batch).logits_BCT, made(batch).logits_BCT
+    assert not torch.allclose(first, second)
+    torch.testing.assert_close(made.score(batch).logits_BCT, made.score(batch).logits_BCT, rtol=0, atol=0)
