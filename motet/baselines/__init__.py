@@ -5,10 +5,9 @@ from typing import Protocol, Self
 from motet.baselines.boosting import Boosting
 from motet.baselines.item_knn import ItemKNN
 from motet.baselines.logistic import Logistic
-from motet.baselines.matrix import Rows
 from motet.baselines.popularity import Popularity
 from motet.baselines.target_encoding import RunningTargetEncoding, StaticTargetEncoding
-from motet.batch import Batch, CellOutput
+from motet.batch import Batch, CellOutput, Rows
 
 
 class Baseline(Protocol):

@@ -17,8 +17,8 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from motet.baselines.linear import centre_and_scale, losses
-from motet.baselines.matrix import Flat, Floats, Rows, forms, read, score_flat
-from motet.batch import Batch, CellOutput, Layout
+from motet.baselines.matrix import Flat, Floats, forms, read, score_flat
+from motet.batch import Batch, CellOutput, Layout, Rows
 from motet.runtime import cores
 from motet.schema import Form
 

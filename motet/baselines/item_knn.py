@@ -1,42 +1,39 @@
 """Item-based nearest neighbours: what is close to what this user lately acted on.
 
-Two items are as close as the cosine of their users: sim(i, j) = |U_i ∩ U_j| / √(|U_i| |U_j|), U_i being the users with
-a positive event on i in train (Sarwar et al., WWW 2001; Linden et al., IEEE Internet Computing 2003). A candidate's
-raw score is Σ_h 0.7^age(h) sim(h, candidate) over the positive events of the history, the last of age 0. Each cell then
-maps log(1 + raw) to a logit on valid by a monotone line (see `scoring.calibrate`), added to the cell's base rate.
+A candidate's raw score is Σ_h 0.7^age(h) sim(h, candidate) over the positive events of the history, the last of age 0;
+`neighbours` defines sim. Each cell then maps log(1 + raw) to a logit on valid by a monotone line (see
+`scoring.calibrate`) on top of the cell's base rate, so that it stands in the same table as the others.
 
-Shapes: B requests, C candidates, L history, I items, K neighbours, T tasks.
+Shapes: B requests, C candidates, L history, I items, T tasks.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import scipy.sparse as sparse  # type: ignore[import-untyped]
 import torch
 from torch import Tensor
 
 from motet.baselines.linear import Bools
-from motet.baselines.matrix import Floats, Ints, Rows, batches, forms, output
+from motet.baselines.matrix import Floats, Ints, batches, forms, output
+from motet.baselines.neighbours import Neighbours
 from motet.baselines.rates import Links
-from motet.batch import UNKNOWN, Batch, CellOutput, History
+from motet.batch import UNKNOWN, Batch, CellOutput, History, Rows
 from motet.scoring.calibrate import Calibration
 from motet.scoring.calibrate import fit as fit_calibration
 
 DECAY = 0.7
-NEIGHBOURS = 200
-ITEMS_PER_USER = 200
-"""Of a user with more positive items only the last count: pairs grow with the square."""
-ITEMS_PER_PRODUCT = 2048
+POWERS = (0.5, 0.4, 0.3, 0.2)
+JUDGED_ROWS = 4_096
 NUMBERS_PER_CHUNK = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
 class ItemKNN:
-    """Nothing is tuned but the lines of the cells."""
+    """Tuned on valid: the power p of popularity, by reciprocal rank among all items; the lines of the cells."""
 
-    neighbour_IK: Tensor  # int32 items, 0 where there are fewer neighbours
-    similarity_IK: Tensor  # float32
+    neighbours: Neighbours
     links: Links
     lines: Calibration
 
@@ -45,16 +42,19 @@ class ItemKNN:
 
     @classmethod
     def fit(cls, data: Rows, *, seed: int = 0) -> Self:
-        """Co-occurrence from train, lines from valid; nothing is random."""
+        """Count pairs in train; `seed` draws the valid rows that judge p."""
         links, S, all_forms = Links.of(data.layout), len(data.layout.scenarios), forms(data.layout)
-        neighbour_IK, similarity_IK = _neighbours(*_last_of_each_user(*_positive_pairs(data, links)))
-        model = cls(neighbour_IK, similarity_IK, links, Calibration.identity(S, all_forms))
-        parts = [(model._values(b)[:, 0], _labels(b), b.scenario_B.numpy()) for b in batches(data, data.rows("valid"))]
+        flat_lines = Calibration.identity(S, all_forms)
+        events, rows = _positive_events(data, links), data.rows("valid")
+        judged = np.random.default_rng(seed).permutation(rows)[:JUDGED_ROWS]
+        tried = [cls(Neighbours.of(*events, power), links, flat_lines) for power in POWERS]
+        model = max(tried, key=lambda one: one._reciprocal_rank(data, judged))
+        parts = [(model._values(b)[:, 0], _labels(b), b.scenario_B.numpy()) for b in batches(data, rows)]
         if not parts:
             return model
         values_NT, labels_NT, scenario_N = (np.concatenate(column) for column in zip(*parts, strict=True))
         lines = fit_calibration(values_NT, labels_NT, scenario_N, scenarios=S, forms=all_forms)
-        return cls(neighbour_IK, similarity_IK, links, lines)
+        return cls(model.neighbours, links, lines)
 
     def score(self, batch: Batch) -> CellOutput:
         """Logits and values of every candidate."""
@@ -69,32 +69,36 @@ class ItemKNN:
         return np.asarray(base_B1T + np.log1p(raw_BC1) * self.links.scale_T)
 
     def raw_scores(self, batch: Batch) -> Tensor:
-        """Σ_h 0.7^age(h) sim(h, candidate), [B, C]; 0 for items without positive users in train."""
-        items, K = self.neighbour_IK.shape
-        item_BL, weight_BL = self._events(batch.history)
-        step = max(1, NUMBERS_PER_CHUNK // max(items, item_BL.shape[1] * K))
-        chunks = [slice(start, start + step) for start in range(0, len(item_BL), step)]
-        candidate_BC = _known(batch.item_BC.cpu(), items)
-        dense = (self._dense(item_BL[chunk], weight_BL[chunk]).gather(1, candidate_BC[chunk]) for chunk in chunks)
-        return torch.cat([torch.empty(0, candidate_BC.shape[1]), *dense])
+        """Σ_h 0.7^age(h) sim(h, candidate), [B, C]; 0 for items without a positive event in train."""
+        item_BC = batch.item_BC.cpu()
+        known_BC = torch.where(item_BC < self.neighbours.items, item_BC, 0)
+        scores = (score_bI.gather(1, known_BC[chunk]) for chunk, score_bI in self._all_items(batch.history))
+        return torch.cat([torch.empty(0, known_BC.shape[1]), *scores])
 
-    def _events(self, history: History) -> tuple[Tensor, Tensor]:
-        """The items of the history and 0.7^age where the event was positive, else 0, [B, L]."""
-        positive_BL = _happened(history).cpu()
-        later_BL = positive_BL.flip(1).cumsum(1).flip(1) - 1
-        weight_BL = torch.where(positive_BL, DECAY ** later_BL.clamp(min=0), 0.0)
-        return _known(history.item_BL.cpu(), len(self.neighbour_IK)), weight_BL
+    def _all_items(self, history: History) -> Iterator[tuple[slice, Tensor]]:
+        """The raw scores of every item, [b, I], for chunks of requests of bounded memory."""
+        item_BL, weight_BL = history.item_BL.cpu(), _weights(history)
+        K = self.neighbours.item_IK.shape[1]
+        step = max(1, NUMBERS_PER_CHUNK // max(self.neighbours.items, item_BL.shape[1] * K))
+        for start in range(0, len(item_BL), step):
+            chunk = slice(start, start + step)
+            yield chunk, self.neighbours.score(item_BL[chunk], weight_BL[chunk])
 
-    def _dense(self, item_bL: Tensor, weight_bL: Tensor) -> Tensor:
-        """Each request's score of every item, [b, I]; what falls on item 0, the padding, is taken away."""
-        score_bI = torch.zeros(len(item_bL), len(self.neighbour_IK))
-        added = self.similarity_IK[item_bL] * weight_bL[:, :, None]
-        score_bI.scatter_add_(1, self.neighbour_IK[item_bL].flatten(1).long(), added.flatten(1))
-        score_bI[:, 0] = 0
-        return score_bI
+    def _reciprocal_rank(self, data: Rows, rows: Ints) -> float:
+        """Mean of 1 / rank among all items of the item of each positive row, ties sharing their middle rank."""
+        total = 0.0
+        for batch in batches(data, rows):
+            item_B, acted_B = batch.item_BC[:, 0], torch.from_numpy(_acted(batch, self.links))
+            asked_B = acted_B & (item_B < self.neighbours.items)
+            for chunk, score_bI in self._all_items(batch.history):
+                asked_b = asked_B[chunk]
+                own_b1 = score_bI[asked_b].gather(1, item_B[chunk][asked_b, None])
+                above_b, equal_b = ((score_bI[asked_b] > own_b1).sum(1), (score_bI[asked_b] == own_b1).sum(1))
+                total += float((1 / (above_b + (equal_b + 1) / 2)).sum())
+        return total / max(len(rows), 1)
 
 
-def _positive_pairs(data: Rows, links: Links) -> tuple[Ints, Ints]:
+def _positive_events(data: Rows, links: Links) -> tuple[Ints, Ints]:
     """Users and items of train's positive events: each row's own and, of a user's first row, what its history holds.
 
     Only what train rows know is counted. Unknown users are nobody in particular and left out.
@@ -114,6 +118,13 @@ def _positive_pairs(data: Rows, links: Links) -> tuple[Ints, Ints]:
     return user_E[known_E], item_E[known_E]
 
 
+def _weights(history: History) -> Tensor:
+    """0.7^age of each positive event, its age being the number of later ones, else 0, [B, L]."""
+    positive_BL = _happened(history).cpu()
+    age_BL = positive_BL.flip(1).cumsum(1).flip(1) - 1
+    return torch.where(positive_BL, DECAY ** age_BL.clamp(min=0), 0.0)
+
+
 def _happened(history: History) -> Tensor:
     """Where a positive event stands, [B, L]: a binary task happened, or a regression label was above train's mean."""
     return (history.action_BLT > 0).any(-1) & history.mask_BL
@@ -121,63 +132,11 @@ def _happened(history: History) -> Tensor:
 
 def _acted(batch: Batch, links: Links) -> Bools:
     """The rows that are such an event themselves, [B]."""
-    labels_BT = _labels(batch)
     usual_BT = np.where(links.binary_T, 0.5, links.base_ST[batch.scenario_B.numpy()])
-    return np.asarray((np.nan_to_num(labels_BT, nan=-np.inf) > usual_BT).any(1))
+    return np.asarray((np.nan_to_num(_labels(batch), nan=-np.inf) > usual_BT).any(1))
 
 
 def _labels(batch: Batch) -> Floats:
     """The labels of rows, [B, T]."""
     assert batch.labels_BCT is not None, "rows to fit on carry labels"
     return batch.labels_BCT[:, 0].numpy()
-
-
-def _last_of_each_user(user_E: Ints, item_E: Ints) -> tuple[Ints, Ints]:
-    """Each pair once, at its last place; of each user the last 200."""
-    width = int(item_E.max(initial=0)) + 1
-    _, last_P = np.unique((user_E * width + item_E)[::-1], return_index=True)
-    last_P = np.sort(last_P)  # places counted from the end: the latest first
-    user_P, item_P = user_E[::-1][last_P], item_E[::-1][last_P]
-    kept = _rank_within(user_P) < ITEMS_PER_USER
-    return user_P[kept], item_P[kept]
-
-
-def _neighbours(user_P: Ints, item_P: Ints) -> tuple[Tensor, Tensor]:
-    """Each item's closest others and how close, [I, K]; equally close ones by index."""
-    shape = (int(user_P.max(initial=0)) + 1, int(item_P.max(initial=0)) + 1)
-    weight_P = 1 / np.sqrt(np.bincount(item_P))[item_P]
-    users_UI = sparse.csr_matrix((weight_P.astype(np.float32), (user_P, item_P)), shape=shape)
-    users_IU = users_UI.T.tocsr()
-    parts = [_closest(users_IU[i : i + ITEMS_PER_PRODUCT] @ users_UI, i) for i in range(0, shape[1], ITEMS_PER_PRODUCT)]
-    item_E, other_E, close_E = (np.concatenate(column) for column in zip(*parts, strict=True))
-    rank_E = _rank_within(item_E)
-    table = (shape[1], int(rank_E.max(initial=0)) + 1)
-    neighbour_IK, similarity_IK = torch.zeros(table, dtype=torch.int32), torch.zeros(table)
-    neighbour_IK[item_E, rank_E] = torch.from_numpy(other_E.astype(np.int32))
-    similarity_IK[item_E, rank_E] = torch.from_numpy(close_E)
-    return neighbour_IK, similarity_IK
-
-
-def _closest(product: Any, first: int) -> tuple[Ints, Ints, Floats]:
-    """The 200 largest entries of each row off the diagonal: (item, other, similarity), by item, the closest first."""
-    entries = product.tocoo()
-    item_E, other_E, close_E = entries.row.astype(np.int64) + first, entries.col.astype(np.int64), entries.data
-    off = item_E != other_E
-    item_E, other_E, close_E = item_E[off], other_E[off], close_E[off]
-    order = np.lexsort((other_E, -close_E, item_E))
-    order = order[_rank_within(item_E[order]) < NEIGHBOURS]
-    return item_E[order], other_E[order], close_E[order]
-
-
-def _rank_within(group_E: Ints) -> Ints:
-    """How many earlier entries belong to the same group."""
-    order = np.argsort(group_E, kind="stable")
-    ordered = group_E[order]
-    rank_E = np.empty(len(order), np.int64)
-    rank_E[order] = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    return rank_E
-
-
-def _known(item: Tensor, items: int) -> Tensor:
-    """Item indices, 0 for those that train does not know."""
-    return torch.where(item < items, item, 0)

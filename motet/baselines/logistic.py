@@ -13,8 +13,8 @@ import scipy.sparse as sparse  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from motet.baselines.linear import Design, LinearModel, fit_path
-from motet.baselines.matrix import Flat, Floats, Rows, forms, read, score_flat
-from motet.batch import Batch, CellOutput, Layout
+from motet.baselines.matrix import Flat, Floats, forms, read, score_flat
+from motet.batch import Batch, CellOutput, Layout, Rows
 
 TRAIN_ROWS = 300_000
 RIDGES = (100.0, 30.0, 10.0, 3.0)

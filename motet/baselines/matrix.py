@@ -5,14 +5,14 @@ Shapes: B requests, C candidates, N = B·C rows, K packed id columns, F numbers,
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from motet.batch import Batch, CellOutput, Layout, Split
+from motet.batch import Batch, CellOutput, Layout, Rows, Split
 from motet.schema import Form
 
 Floats = NDArray[np.floating[Any]]
@@ -21,23 +21,6 @@ Ints = NDArray[np.int64]
 ROWS_PER_BATCH = 16_384
 ROWS_PER_CHUNK = 65_536
 ALL = slice(None)
-
-
-class Rows(Protocol):
-    """What a baseline is fitted on: rows by split, each a request with its one candidate (C = 1)."""
-
-    @property
-    def layout(self) -> Layout:
-        """What the columns of its batches mean."""
-        ...
-
-    def rows(self, split: Split) -> Ints:
-        """Row numbers of one split."""
-        ...
-
-    def batch(self, rows: Ints) -> Batch:
-        """Those rows, with labels."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

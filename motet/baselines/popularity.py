@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 
 from motet.baselines.linear import best_setting, losses
-from motet.baselines.matrix import Flat, Floats, Ints, Rows, forms, read, score_flat
+from motet.baselines.matrix import Flat, Floats, Ints, forms, read, score_flat
 from motet.baselines.rates import STRENGTHS, Links, Sums
-from motet.batch import Batch, CellOutput
+from motet.batch import Batch, CellOutput, Rows
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from typing import Self
 import numpy as np
 
 from motet.baselines.linear import Design, LinearModel, best_setting, fit_path, losses
-from motet.baselines.matrix import Flat, Floats, Ints, Rows, forms, number_names, read, score_flat
+from motet.baselines.matrix import Flat, Floats, Ints, forms, number_names, read, score_flat
 from motet.baselines.rates import STRENGTHS, Evidence, Links, Sums
-from motet.batch import Batch, CellOutput, Layout
+from motet.batch import Batch, CellOutput, Layout, Rows
 from motet.schema import Form, Task
 
 FOLDS = 5
