@@ -21,8 +21,6 @@ Ratings and purchases are known two days after the impression. Two ceilings stan
 probability (the true mean of stars), and `informed_*`, the best that the observed history allows (`market_oracle`).
 """
 
-import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -65,6 +63,7 @@ from motet.data.sources.market_world import (
     draw_users,
 )
 from motet.errors import InputError
+from motet.settings import atomic_file
 
 __all__ = [
     "CONFLICT_AXES",
@@ -144,25 +143,12 @@ def generate(market: Market) -> Tables:
 def write(market: Market, folder: Path) -> Path:
     """Write the three tables and their `motet.toml`, each atomically and the schema last; answers its path."""
     tables = generate(market)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in ("impressions", "users", "items"):
-        frame: pl.DataFrame = getattr(tables, name)
-        _replace(folder / f"{name}.parquet", frame.write_parquet)
-    schema = files("motet.data.sources").joinpath("market.toml").read_bytes()
-    _replace(folder / "motet.toml", lambda path: path.write_bytes(schema))
+    for name, frame in (("impressions", tables.impressions), ("users", tables.users), ("items", tables.items)):
+        with atomic_file(folder / f"{name}.parquet") as file:
+            frame.write_parquet(file)
+    with atomic_file(folder / "motet.toml") as file:
+        file.write(files("motet.data.sources").joinpath("market.toml").read_bytes())
     return folder / "motet.toml"
-
-
-def _replace(path: Path, save: Callable[[Path], object]) -> None:
-    """Save beside the target, flush to the disk, then rename: a reader sees the old file or the whole new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save(temporary)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _impressions_table(
