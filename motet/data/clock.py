@@ -43,7 +43,10 @@ def is_order_index(seconds: pl.Series) -> bool:
 
 def moment(value: int | float | str, *, where: str) -> float:
     """One time of a setting: a number or ISO text, in the same spellings as `seconds_of`."""
-    found = seconds_of(pl.Series(where.rsplit(" ", 1)[-1], [value]), where=where)[0]
+    try:
+        found = seconds_of(pl.Series([value]), where=where)[0]
+    except InputError:
+        found = None
     if found is None or not math.isfinite(found):
         raise InputError(f"{value!r} is no time", where=where, fix=_FIX)
     return float(found)
@@ -75,7 +78,11 @@ def _from_text(text: pl.Series, where: str) -> pl.Series:
 
 def _parsed(text: pl.Series) -> pl.Series:
     """ISO 8601 with `T` or a blank, with or without a fraction and an offset."""
-    plain = text.str.replace("[tT]", " ").str.replace(r"\s*(UTC|Z|z)$", "+00:00").str.replace_all("/", "-")
+    plain = (
+        text.str.replace(r"^(\d+[-/]\d+[-/]\d+)[tT]", "$1 ")
+        .str.replace(r"\s*(UTC|Z|z)$", "+00:00")
+        .str.replace_all("/", "-")
+    )
     clock = plain.str.replace(r"\s*[+-]\d\d:?\d\d$", "")
     has_clock = plain.str.contains(":")
     sign = plain.str.extract(r"([+-])\d\d:?\d\d$")

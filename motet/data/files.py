@@ -215,24 +215,34 @@ def _read_delimited(path: Path, form: Format, wanted: list[str] | None, text: Se
     header = data[:65_536].split(b"\n", 1)[0].decode("utf-8-sig").rstrip("\r")
     separator = _separator(form, header)
     width = len(next(csv.reader([header], delimiter=separator)))
+    quoted = data.startswith(b'"') or b'\n"' in data or separator.encode() + b'"' in data
     overrides: dict[str, pl.DataType] = {name: pl.String() for name in text}
     try:
         frame = pl.read_csv(
-            data, separator=separator, columns=wanted, schema_overrides=overrides, infer_schema_length=None
+            data,
+            separator=separator,
+            columns=wanted,
+            schema_overrides=overrides,
+            infer_schema_length=None,
+            quote_char='"' if quoted else None,
         )
     except pl.exceptions.ComputeError as error:
-        _refuse_ragged(path, data, separator, width)
+        _refuse_ragged(path, data, separator, width, quoted)
         raise error from None
-    if width > 1 and (b'"' in data or data.count(separator.encode()) != (frame.height + 1) * (width - 1)):
-        _refuse_ragged(path, data, separator, width)
+    if width > 1 and (quoted or data.count(separator.encode()) != (frame.height + 1) * (width - 1)):
+        _refuse_ragged(path, data, separator, width, quoted)
     return frame
 
 
-def _refuse_ragged(path: Path, data: bytes, separator: str, width: int) -> None:
-    """Name the first row whose number of fields is not the header's; blank lines are no rows."""
+def _refuse_ragged(path: Path, data: bytes, separator: str, width: int, quoted: bool) -> None:
+    """Name the first row whose number of fields is not the header's; blank lines are no rows.
+
+    A quote counts only in files where some field starts with one: elsewhere it is an inch or a ditto mark.
+    """
     lines = io.StringIO(data.decode("utf-8-sig"), newline="")
     try:
-        widths = np.fromiter(map(len, csv.reader(lines, delimiter=separator)), dtype=np.int64)
+        rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+        widths = np.fromiter(map(len, rows), dtype=np.int64)
     except csv.Error:
         return
     odd = np.flatnonzero((widths != width) & (widths != 0))
@@ -267,6 +277,8 @@ def _unreadable(path: Path, form: Format, error: Exception) -> InputError:
     if isinstance(error, UnicodeDecodeError) or "utf-8" in str(error).lower():
         return InputError("is not UTF-8 text", where=str(path), fix="convert it, as in `iconv -f latin1 -t utf-8`")
     fix = "check that the file is complete and its suffix names its format"
+    if form in {"csv", "tsv"}:
+        fix += "; a field that holds a quote should be quoted, and the quote doubled"
     return InputError(f"cannot be read as {form}: {_short(error)}", where=str(path), fix=fix)
 
 

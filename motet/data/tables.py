@@ -116,7 +116,7 @@ def _refuse_absent(schema: Schema, table: str) -> None:
     features = list(getattr(schema.features, owner)) if owner else []
     if features:
         fix = f"add [tables] {table}, or move {features[0]!r} to [features.context] if it stands in the impressions"
-        raise InputError(f"features.{owner} needs a {table} table", where=f"features.{owner}.{features[0]}", fix=fix)
+        raise InputError(f"features.{owner} needs the {table} table", where=f"features.{owner}.{features[0]}", fix=fix)
     if table == "items" and schema.columns.kind:
         message = f"kind {schema.columns.kind!r} needs an items table"
         raise InputError(message, where="columns.kind", fix="add [tables] items, or leave columns.kind out")
