@@ -31,6 +31,7 @@ DARK: dict[str, str] = {
 FONT = "Arial, Helvetica, Liberation Sans, Noto Sans, sans-serif"
 MOST_POINTS = 300  # of one learning curve
 MOST_CURVES = 24  # calibration plots on the page
+LARGEST = 1e6
 WORST_NE = 1.25  # a model beyond this is drawn at the edge; its number says how far it is
 
 
@@ -46,7 +47,7 @@ def comparison(models: Sequence[Report], metric: str, title: str) -> str:
     rows = [
         {"label": plain(m["label"]), "group": m["group"], "value": min(value, worst), "text": _told(value, worst)}
         for m in models
-        if (value := finite((m.get("macro") or {}).get(metric))) is not None
+        if (value := _drawable((m.get("macro") or {}).get(metric))) is not None
     ]
     if not rows:
         return ""
@@ -61,7 +62,9 @@ def comparison(models: Sequence[Report], metric: str, title: str) -> str:
     this = alt.Chart(alt.InlineData(values=[row for row in rows if row["group"] == "this run"]))
     ours = this.mark_rule(strokeDash=[3, 3], color=BLUE).encode(x=x)
     dots = base.mark_point(filled=True, size=95, opacity=1).encode(color=color)
-    halo = base.mark_text(align="left", dx=9, fontSize=11, stroke=PAPER, strokeWidth=4).encode(text="text:N")
+    halo = base.mark_text(align="left", dx=9, fontSize=11, color=PAPER, stroke=PAPER, strokeWidth=4).encode(
+        text="text:N"
+    )
     texts = base.mark_text(align="left", dx=9, fontSize=11, color=INK).encode(text="text:N")
     chart = alt.layer(ours, halo, texts, dots).properties(width=250, height=alt.Step(24))
     said = "; ".join(f"{row['label']} {row['text']}" for row in sorted(rows, key=lambda r: r["place"]))
@@ -78,8 +81,8 @@ def learning(points: Sequence[Report]) -> str:
             {"epoch": epoch, "ne": ne, "split": split}
             for p in points
             if p.get("split") == split
-            and (epoch := finite(p.get("epoch"))) is not None
-            and (ne := finite(p.get("ne"))) is not None
+            and (epoch := _drawable(p.get("epoch"))) is not None
+            and (ne := _drawable(p.get("ne"))) is not None
         ]
         rows += line[:: max(1, -(-len(line) // MOST_POINTS))]
     if not rows:
@@ -147,12 +150,21 @@ def _calibration(cell: Report) -> "alt.LayerChart | alt.FacetChart":
 
 
 def _points(cell: Report) -> list[dict[str, float]]:
-    given = [{k: finite(p.get(k)) for k in ("probability", "observed", "rows")} for p in cell.get("curve") or ()]
+    """The points that are probabilities."""
+    given = [{k: _drawable(p.get(k)) for k in ("probability", "observed", "rows")} for p in cell.get("curve") or ()]
     return [
-        {"probability": p["probability"], "observed": p["observed"], "rows": p["rows"] or 0.0}
+        {"probability": promised, "observed": observed, "rows": max(0.0, p["rows"] or 0.0)}
         for p in given
-        if p["probability"] is not None and p["observed"] is not None
+        if (promised := p["probability"]) is not None
+        and (observed := p["observed"]) is not None
+        and 0 <= min(promised, observed) <= max(promised, observed) <= 1
     ]
+
+
+def _drawable(value: object) -> float | None:
+    """A number that an axis can hold: a diverged run's 1e30 would leave everything else at one end."""
+    x = finite(value)
+    return x if x is not None and abs(x) < LARGEST else None
 
 
 def _told(value: float, worst: float) -> str:

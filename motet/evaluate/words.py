@@ -12,6 +12,7 @@ Report = Mapping[str, Any]
 """A parsed `report.json`, or a part of it. Any list in it may be empty or absent and any number null."""
 
 MISSING = "–"
+HUGE = 1e12  # from here on digits say nothing; a power of ten does
 SIGNS: dict[str, str] = {"gain": "+", "loss": "−", "tie": "=", "unclear": "?"}
 VERDICT_MEANINGS: dict[str, str] = {
     "gain": "the joint model is significantly better than the solo model",
@@ -80,10 +81,10 @@ def number(value: object, digits: int = 3) -> str:
     """0.742, 1,234, 4.1e-05, or – where there is none; a real minus sign."""
     if (x := finite(value)) is None:
         return MISSING
-    if abs(x) >= 1000:
-        text = f"{x:,.0f}"
-    elif 0 < abs(x) < 0.5 * 10**-digits:
+    if abs(x) >= HUGE or 0 < abs(x) < 0.5 * 10**-digits:
         text = f"{x:.1e}"
+    elif abs(x) >= 1000:
+        text = f"{x:,.0f}"
     else:
         text = f"{x:.{1 if abs(x) >= 100 else digits}f}"
     return _minus(text)
@@ -93,18 +94,21 @@ def signed(value: object, digits: int = 3) -> str:
     """+0.011, −0.004, 0.000 or –."""
     if (x := finite(value)) is None:
         return MISSING
+    if abs(x) >= HUGE:
+        return f"{x:+.1e}"
     text = _minus(f"{x:+.{digits}f}")
     return text if text.strip("+−0.") else text[1:]
 
 
 def count(value: object) -> str:
     """6,012 or –."""
-    return MISSING if (x := finite(value)) is None else _minus(f"{x:,.0f}")
+    x = finite(value)
+    return MISSING if x is None else f"{x:.1e}" if abs(x) >= HUGE else _minus(f"{x:,.0f}")
 
 
 def percent(value: object) -> str:
     """0.861 as 86 %, or –."""
-    return MISSING if (x := finite(value)) is None else _minus(f"{100 * x:.0f} %")
+    return MISSING if (x := finite(value)) is None else f"{count(100 * x)} %"
 
 
 def probability(value: object) -> str:
@@ -123,7 +127,7 @@ def interval(low: object, high: object, *, sign: bool = False) -> str:
 
 def duration(seconds: object) -> str:
     """0.4 s, 12 s, 4 min 12 s, 2 h 5 min or –."""
-    if (x := finite(seconds)) is None:
+    if (x := finite(seconds)) is None or abs(x) >= HUGE:
         return MISSING
     if x < 9.95:
         return f"{x:.1f} s"
@@ -135,7 +139,7 @@ def duration(seconds: object) -> str:
 
 def size(value: object) -> str:
     """Bytes as 12.3 MB, or –."""
-    if (x := finite(value)) is None:
+    if (x := finite(value)) is None or abs(x) >= HUGE**2:
         return MISSING
     for unit in ("B", "kB", "MB", "GB"):
         if abs(x) < 1000:
@@ -146,7 +150,7 @@ def size(value: object) -> str:
 
 def plain(name: object) -> str:
     """A name fit to print: control and text-direction characters, which could rewrite a line, show as �."""
-    text = MISSING if name is None else str(name)
+    text = MISSING if name is None or (isinstance(name, float) and not math.isfinite(name)) else str(name)
     return "".join("�" if unicodedata.category(c) in {"Cc", "Cs"} or c in _BIDI else c for c in text)
 
 
