@@ -9,6 +9,7 @@ from motet.scoring.metrics import auc
 SUSPICIOUS = 0.9
 """Above this AUC a single impression-level column is taken for an outcome."""
 EVIDENCE_ROWS = 200_000
+_SEED = 4401
 _PRIOR = 10.0  # rows of the base rate that a value's own rate is smoothed with
 
 
@@ -16,14 +17,13 @@ def single_column_auc(values: pl.Series, labels: npt.NDArray[np.float64]) -> flo
     """AUC of the column against binary labels (NaN: unobserved); NaN if a class is absent.
 
     Numbers are taken as they are, in the better direction, missing ones lowest. Any other value is scored by its
-    smoothed label rate in the other half of the rows (even against odd), so that rare values cannot look predictive
-    by chance.
-    At most 200,000 evenly spaced rows are looked at.
+    smoothed label rate in the other half of the rows, drawn at random, so that rare values cannot look predictive by
+    chance. At most 200,000 rows, drawn at random too, are looked at: even steps could fall on the period of slates.
     """
-    step = max(1, -(-len(labels) // EVIDENCE_ROWS))
-    labels, values = labels[::step], values.gather_every(step)
-    seen = ~np.isnan(labels)
-    labels, values = labels[seen], values.filter(pl.Series(seen))
+    rows = np.flatnonzero(~np.isnan(labels))
+    if len(rows) > EVIDENCE_ROWS:
+        rows = np.sort(np.random.default_rng(_SEED).choice(rows, EVIDENCE_ROWS, replace=False))
+    labels, values = labels[rows], values[rows]
     if values.dtype.is_numeric() or values.dtype.is_temporal():
         found = auc(labels, _numbers(values))
         return max(found, 1 - found)
@@ -39,7 +39,7 @@ def _rates(values: pl.Series, labels: npt.NDArray[np.float64]) -> npt.NDArray[np
     if not len(labels):
         return labels
     code = values.cast(pl.String).rank("dense").fill_null(0).to_numpy().astype(np.int64)
-    half, scores = np.arange(len(labels)) % 2, np.empty(len(labels))
+    half, scores = np.random.default_rng(_SEED).integers(0, 2, len(labels)), np.empty(len(labels))
     for part in (0, 1):
         other = half != part
         rows = np.bincount(code[other], minlength=code.max() + 1)

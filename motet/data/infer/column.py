@@ -74,7 +74,7 @@ def _column(name: str, values: pl.Series) -> Column:
         values = values.cast(pl.Float64)
     if values.dtype.is_float():
         values = values.fill_nan(None)
-    elif values.dtype in {pl.Categorical, pl.Enum}:
+    elif isinstance(values.dtype, pl.Categorical | pl.Enum):
         values = values.cast(pl.String)
     filled = values.len() - values.null_count()
     sort = _sort(values) if filled else "other"
@@ -101,7 +101,7 @@ def _sort(values: pl.Series) -> Sort:
         known = values.drop_nulls().unique()
         says = label_values(known) if len(known) <= 8 else pl.Series([None], dtype=pl.Float64)
         return "flag" if bool(says.is_in([0.0, 1.0]).fill_null(False).all()) else "text"
-    if dtype in {pl.List, pl.Array}:
+    if isinstance(dtype, pl.List | pl.Array):
         return "list"
     return "moment" if dtype == pl.Date or dtype == pl.Datetime else "other"
 

@@ -4,7 +4,6 @@ An outcome must not become a feature, so a number of an impression never does, a
 that it is known beforehand or it says next to nothing about any label; in doubt it is written as a comment.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -14,7 +13,7 @@ from motet.data.infer.column import Column, depends_on, is_calendar, seconds
 from motet.data.infer.features import form_of
 from motet.data.infer.tasks import is_outcome_name
 from motet.data.infer.words import KNOWN_BEFORE, PAST, SPENT, TIME, any_means
-from motet.data.leak import EVIDENCE_ROWS, SUSPICIOUS
+from motet.data.leak import SUSPICIOUS
 from motet.data.outcomes import telling
 from motet.schema import FeatureForm
 
@@ -117,12 +116,10 @@ def _most(column: Column) -> float:
 
 
 def _best_told(log: Log, column: Column, form: FeatureForm, labels: dict[str, Numbers]) -> tuple[str, float]:
-    """The label that the column alone predicts best, on at most 200,000 evenly spaced rows."""
-    step = max(1, math.ceil(log.table.rows / EVIDENCE_ROWS))
-    frame = log.table.frame.select(column.name).gather_every(step)
-    told = [(telling(frame, column.name, form, values[::step]), task) for task, values in labels.items()]
+    """The label that the column alone predicts best."""
+    told = [(telling(log.table.frame, column.name, form, values), task) for task, values in labels.items()]
     auc, task = max(told, default=(0.5, ""))
-    return task, auc
+    return task, max(auc, 0.5)
 
 
 def _short(auc: float) -> str:
