@@ -216,7 +216,7 @@ def _ranking_metrics(rows: Sequence[Report]) -> list[str]:
 
 
 def _positives(report: Report, cells: Matrix) -> list[tuple[str, list[Any]]]:
-    """Positives by scenario and task, where their order is beyond doubt; else nothing."""
+    """The train split's positives by scenario and task, where their order is beyond doubt; else nothing."""
     counts = part_of(report, "data").get("positives") or []
     fits = len(counts) == len(cells.scenarios) and all(len(row) == len(cells.tasks) for row in counts)
     return list(zip(cells.scenarios, counts, strict=True)) if fits and cells.complete else []
