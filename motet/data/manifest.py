@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any, TypedDict, cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.batch import SPLITS
-from motet.data.arrays import Ints, Numbers
+from motet.data.arrays import Numbers
 from motet.data.files import SourceFile, resolve, source_file
 from motet.errors import InputError
 from motet.schema import Scenario, Schema, Task
 from motet.settings import fingerprint, plain
 from motet.version import VERSION
 
+Codes = NDArray[np.integer]
 FORMAT = "motet-prepared/1"
 
 
@@ -112,7 +114,7 @@ def changed_files(schema: Schema, sources: list[Source], base: Path) -> str:
 
 
 def count_cells(
-    labels_NT: Numbers, scenario_N: Ints, split_N: Ints, scenarios: tuple[Scenario, ...], tasks: tuple[Task, ...]
+    labels_NT: Numbers, scenario_N: Codes, split_N: Codes, scenarios: tuple[Scenario, ...], tasks: tuple[Task, ...]
 ) -> list[CellCount]:
     """Observed and positive labels of every cell and split."""
     group = split_N.astype(np.int64) * len(scenarios) + scenario_N

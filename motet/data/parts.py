@@ -1,6 +1,6 @@
 """The parts that keys of running counts are made of, of logged rows and of requests alike."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ def key_parts(
     keys: Iterable[Key],
     fields: tuple[Field, ...],
     roles: Parts,
-    ids: dict[str, NDArray[np.integer]],
+    ids: Mapping[str, NDArray[np.integer]],
 ) -> dict[str, NDArray[np.integer]]:
     """The four roles, and the packed ids of every field that a key names; `ids` holds [..., K] of each owner."""
     parts = {role: roles[role] for role in ROLES}

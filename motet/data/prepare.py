@@ -137,7 +137,7 @@ def _fresh(schema: Schema, settings: PrepareSettings, base: Path, folder: Path, 
         if force:
             return None
         raise
-    before = {key: manifest[key] for key in ("motet", "schema", "settings")}  # type: ignore[literal-required]
+    before = {key: manifest[key] for key in ("motet", "schema", "settings")}
     changed = difference(before, json.loads(json.dumps(identity(schema, settings))))
     changed = changed or changed_files(schema, manifest["files"], base)
     if not changed:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from motet.data.arrays import Numbers, save_array
 from motet.data.entities import vector_array
@@ -63,7 +64,7 @@ def _write_entities(
 
 def _write_impressions(at: Path, logged: Logged, context: Packed, past: Past, schema: Schema) -> None:
     start, end = past.events.before(logged.user_N, logged.scenario_N, logged.time_N)
-    arrays = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "user": logged.user_N,
         "item": logged.item_N,
         "scenario": logged.scenario_N,

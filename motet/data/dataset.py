@@ -1,0 +1,286 @@
+"""A prepared folder opened: rows by split, batches by one gather per table, requests, catalogues.
+
+Shapes: N impressions, B rows or requests, C candidates, K packed ids, T tasks, I item rows.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from motet.batch import SPLITS, Batch, Layout, Split
+from motet.data.arrays import Floats, Ints, Numbers, load_array
+from motet.data.features import FeatureSet
+from motet.data.history import Events
+from motet.data.inline import InlineHistory, inline_history
+from motet.data.keys import Keys
+from motet.data.known import Log
+from motet.data.layout import layout_from_dict
+from motet.data.manifest import Manifest, read_manifest
+from motet.data.parts import key_parts
+from motet.data.requests import RequestTables, build_request
+from motet.data.running import RunningFit, RunningLog, RunningState
+from motet.data.transforms import load_features
+from motet.data.windows import ItemTable, StoredEvents, gather_history
+from motet.schema import Reference, Schema
+from motet.settings import parse
+
+
+@dataclass(frozen=True, slots=True)
+class Impressions:
+    """Columns of the impressions in time order, one row per impression."""
+
+    user: Tensor  # int32 rows of the users table
+    item: Tensor  # int32 rows of the items table
+    scenario: Tensor  # int32
+    split: Tensor  # int8 index into SPLITS
+    time: Tensor  # float64 seconds, or an order index
+    row: Tensor  # int64 place in the cleaned table
+    labels: Tensor  # [N, T] float32
+    context_ids: Tensor  # [N, K] int32
+    context_numbers: Tensor
+    pair_numbers: Tensor
+    history_start: Tensor  # int64 the first event a row may see
+    history_end: Tensor  # int64 one behind the last event it may see
+    request: Tensor | None = None  # int32, equal in one request, -1 without
+    position: Tensor | None = None  # float32
+    propensity: Tensor | None = None  # float32
+    references: Tensor | None = None  # [N, R, T] float32
+
+
+class Dataset:
+    """What training, evaluation and serving need of the data; `open` it."""
+
+    def __init__(self, folder: Path, manifest: Manifest, plain: dict[str, Any]) -> None:
+        self.folder, self.manifest = folder, manifest
+        self.schema: Schema = parse(Schema, manifest["schema"])
+        self.layout: Layout = layout_from_dict(manifest["layout"])
+        self.features: FeatureSet = load_features(plain["features"], folder)
+        self.impressions = Impressions(**_tensors(folder / "impressions", Impressions))
+        self.user_ids_UK, self.user_numbers_UN = (
+            _tensor(folder / "users/ids.npy"),
+            _tensor(folder / "users/numbers.npy"),
+        )
+        self.items = ItemTable(*(_tensor(folder / f"items/{name}.npy") for name in ("ids", "numbers", "kind")))
+        self.counts_V: Tensor = _tensor(folder / "counts_V.npy")
+        self.events = Events.load(folder / "events", plain["history"]["scenarios"])
+        self._stored = StoredEvents(
+            *(torch.from_numpy(getattr(self.events, name)) for name in ("item_E", "scenario_E", "action_ET", "time_E"))
+        )
+        self._running, self._label_means = plain["running"], plain["labels"]["means"]
+        self.user_names, self.item_names = Keys(folder / "users.parquet"), Keys(folder / "items.parquet")
+        self.state = lru_cache(maxsize=8)(self._state)
+        self._shown = lru_cache(maxsize=256)(self._first_shown)
+
+    @classmethod
+    def open(cls, folder: Path) -> "Dataset":
+        """The folder that `motet prepare` wrote; arrays stay on the disk until they are read."""
+        manifest = read_manifest(folder)
+        return cls(folder, manifest, json.loads((folder / "transforms.json").read_text(encoding="utf-8")))
+
+    def rows(self, split: Split, scenario: int | None = None) -> Ints:
+        """Row numbers of a split, in time order; of one scenario when it is given."""
+        chosen = self.impressions.split == SPLITS.index(split)
+        if scenario is not None:
+            chosen &= self.impressions.scenario == scenario
+        return cast(Ints, torch.nonzero(chosen)[:, 0].numpy())
+
+    def batch(self, rows: Ints | Tensor) -> Batch:
+        """Those rows with one candidate each: one `index_select` per packed column group."""
+        at = torch.as_tensor(rows, dtype=torch.int64)
+        im, layout = self.impressions, self.layout
+        user_B, item_B = im.user.index_select(0, at).long(), im.item.index_select(0, at).long()
+        start_B, end_B = im.history_start.index_select(0, at), im.history_end.index_select(0, at)
+        time_B = im.time.index_select(0, at)
+        return Batch(
+            user_B=user_B,
+            scenario_B=im.scenario.index_select(0, at).long(),
+            user_ids_BK=self.user_ids_UK.index_select(0, user_B),
+            user_numbers_BN=self.user_numbers_UN.index_select(0, user_B),
+            context_ids_BK=im.context_ids.index_select(0, at),
+            context_numbers_BN=im.context_numbers.index_select(0, at),
+            item_BC=item_B[:, None],
+            kind_BC=self.items.kind_I.index_select(0, item_B).long()[:, None],
+            item_ids_BCK=self.items.ids_IK.index_select(0, item_B)[:, None],
+            item_numbers_BCN=self.items.numbers_IN.index_select(0, item_B)[:, None],
+            pair_numbers_BCN=im.pair_numbers.index_select(0, at)[:, None],
+            history=gather_history(self._stored, self.items, start_B, end_B, time_B, layout.history_length),
+            labels_BCT=im.labels.index_select(0, at)[:, None],
+        )
+
+    def request(
+        self,
+        users: Ints,
+        scenarios: Ints,
+        items: Ints,
+        *,
+        time: float | None = None,
+        history: InlineHistory | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> Batch:
+        """B users (rows, 1 unknown), each in its scenario, × C shared items, as of `time` (default: end of the data).
+
+        `history` stands for the users' own; `context` holds context columns, a value or one per request, and what it
+        leaves out counts as missing (a position column as 1).
+        """
+        at = self.end if time is None else float(time)
+        return build_request(self._request_tables, self.state(at), users, scenarios, items, history, context or {})
+
+    def labels(self, rows: Ints) -> Numbers:
+        """Labels, nan where unobserved. [N, T]"""
+        return cast(Numbers, self.impressions.labels.numpy()[rows])
+
+    def scenarios(self, rows: Ints) -> Ints:
+        """Index into layout.scenarios of each row."""
+        return self.impressions.scenario.numpy()[rows].astype(np.int64)
+
+    def users(self, rows: Ints) -> Ints:
+        """Row of the users table of each row."""
+        return self.impressions.user.numpy()[rows].astype(np.int64)
+
+    def item_rows(self, rows: Ints) -> Ints:
+        """Row of the items table of each row."""
+        return self.impressions.item.numpy()[rows].astype(np.int64)
+
+    def times(self, rows: Ints) -> Floats:
+        """Seconds since 1970 of each row, or its order index."""
+        return cast(Floats, self.impressions.time.numpy()[rows])
+
+    def references(self, rows: Ints) -> list[tuple[Reference, Numbers]]:
+        """Predictions that came with the data, each [N, T], nan where they say nothing."""
+        if self.impressions.references is None:
+            return []
+        found = self.impressions.references.numpy()[rows]
+        return [(reference, found[:, place]) for place, reference in enumerate(self.schema.references)]
+
+    @cached_property
+    def end(self) -> float:
+        """Just after the last impression."""
+        return float(np.nextafter(self.impressions.time.max().item(), np.inf))
+
+    def request_time(self, user: int, rows: Ints) -> float:
+        """When a user asks who is judged on `rows`: at their first row, or with a split by time at the first of all."""
+        if self.manifest["settings"]["split"]["by"] != "time":
+            rows = rows[self.users(rows) == user]
+        return float(self.times(rows).min())
+
+    def catalogue(self, scenario: int, kind: int | None = None, before: float | None = None) -> Ints:
+        """Items that have been shown in the scenario (strictly before a time), ascending; of one kind if given."""
+        items, first = self._shown(scenario)
+        if before is not None:
+            items = items[first < before]
+        return items if kind is None else items[self.items.kind_I.numpy()[items] == kind]
+
+    def seen(self, user: int, before: float | None = None) -> Ints:
+        """Items that a user has been shown (strictly before a time), ascending."""
+        order, offsets = self._by_user
+        if user + 1 >= len(offsets):
+            return np.zeros(0, np.int64)
+        rows = order[offsets[user] : offsets[user + 1]]
+        if before is not None:
+            rows = rows[self.times(rows) < before]
+        return np.unique(self.item_rows(rows))
+
+    def user_row(self, key: str) -> int:
+        """Row of a user by key, 1 if unknown."""
+        return self.user_names.row(key)
+
+    def item_row(self, key: str) -> int:
+        """Row of an item by key, 1 if unknown."""
+        return self.item_names.row(key)
+
+    def user_keys(self, users: Ints) -> list[str]:
+        """Keys of known users (rows from 2 on)."""
+        return self.user_names.keys(users)
+
+    def item_keys(self, items: Ints) -> list[str]:
+        """Keys of known items (rows from 2 on)."""
+        return self.item_names.keys(items)
+
+    def item_texts(self, items: Ints) -> list[str] | list[None]:
+        """The first text feature of known items, None where there is none."""
+        return self.item_names.texts(items)
+
+    def item_profiles(self, items: Ints) -> Numbers | None:
+        """What items have in common, for diversity: one column per value of their categorical features and tags.
+
+        None when the items have no features but their id.
+        """
+        fields_, columns = self.layout.of("item"), self.layout.of("item")[0].columns
+        first, size = fields_[0].offset + fields_[0].size, sum(field.size for field in fields_[1:])
+        if not size:
+            return None
+        ids_CK = self.items.ids_IK.numpy()[items, columns:] - first
+        row_CK = np.broadcast_to(np.arange(len(items))[:, None], ids_CK.shape)
+        profiles = np.zeros((len(items), size), np.float32)
+        profiles[row_CK[ids_CK >= 0], ids_CK[ids_CK >= 0]] = 1
+        return profiles
+
+    def vectors(self, owner: str, name: str) -> Numbers:
+        """A vector feature of "user" or "item", one row per row of its table, zero where missing."""
+        return cast(Numbers, load_array(self.folder / f"{owner}s" / f"vector.{name}.npy"))
+
+    def events_of(self, history: Sequence[Mapping[str, Any]]) -> InlineHistory:
+        """Events of a request, oldest first: {"item": key, "scenario": name, task: value, "time": seconds}."""
+        return inline_history(history, self.layout, self._label_means, self.item_row)
+
+    @cached_property
+    def running(self) -> RunningLog:
+        """The running counts with the log they are made from."""
+        fit, im = RunningFit.from_dict(self._running), self.impressions
+        user, item = im.user.numpy(), im.item.numpy()
+        kind = self.items.kind_I.numpy()[item]
+        roles = {"user": user, "item": item, "scenario": im.scenario.numpy(), "kind": kind}
+        ids = {
+            "user": self.user_ids_UK.numpy()[user],
+            "item": self.items.ids_IK.numpy()[item],
+            "context": im.context_ids.numpy(),
+        }
+        parts = key_parts(fit.settings.keys, self.layout.fields, roles, ids)
+        labels, known_at = (load_array(self.folder / "log" / f"{name}.npy") for name in ("labels", "known_at"))
+        log = Log(cast(Floats, im.time.numpy()), parts, cast(Numbers, labels), cast(Floats, known_at))
+        return RunningLog(fit, log)
+
+    def _state(self, as_of: float) -> RunningState:
+        return self.running.state(as_of)
+
+    @cached_property
+    def _request_tables(self) -> RequestTables:
+        return RequestTables(
+            self.schema,
+            self.layout,
+            self.features,
+            self.user_ids_UK,
+            self.user_numbers_UN,
+            self.items,
+            self.events,
+            self._stored,
+        )
+
+    def _first_shown(self, scenario: int) -> tuple[Ints, Floats]:
+        """Items shown in a scenario, ascending, and when first."""
+        rows = np.flatnonzero(self.impressions.scenario.numpy() == scenario)
+        items, first = np.unique(self.item_rows(rows), return_index=True)
+        return items, self.times(rows[first])
+
+    @cached_property
+    def _by_user(self) -> tuple[Ints, Ints]:
+        """Rows sorted by user, and where each user's begin."""
+        users = self.impressions.user.numpy()
+        return np.argsort(users, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(users))])
+
+
+def _tensor(path: Path) -> Tensor:
+    return torch.from_numpy(load_array(path))
+
+
+def _tensors(folder: Path, cls: type[Any]) -> dict[str, Tensor]:
+    """The arrays of a folder that a dataclass names; an optional one may lack."""
+    paths = {field.name: folder / f"{field.name}.npy" for field in fields(cls)}
+    return {name: _tensor(path) for name, path in paths.items() if path.exists()}

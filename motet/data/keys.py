@@ -1,0 +1,42 @@
+"""The keys of users or items of a prepared folder, and the texts that stand beside them."""
+
+from functools import cached_property
+from pathlib import Path
+
+import polars as pl
+
+from motet.batch import UNKNOWN
+from motet.data.arrays import Ints
+from motet.data.vocab import FIRST_KEY
+
+
+class Keys:
+    """One table's keys; row 2 of the packed table is the first of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def row(self, key: str) -> int:
+        """The row of a key, 1 if it is unknown."""
+        return self._rows.get(key, UNKNOWN)
+
+    def keys(self, rows: Ints) -> list[str]:
+        """The keys of known rows (from 2 on)."""
+        return self._texts("key", rows)
+
+    def texts(self, rows: Ints) -> list[str] | list[None]:
+        """The first text feature of known rows, "" where it is missing; None if the table has no text feature."""
+        columns = [name for name in self._frame.columns if name != "key"]
+        return self._texts(columns[0], rows) if columns else [None] * len(rows)
+
+    def _texts(self, column: str, rows: Ints) -> list[str]:
+        return [str(text) for text in self._frame[column].gather(rows - FIRST_KEY).cast(pl.String).fill_null("")]
+
+    @cached_property
+    def _frame(self) -> pl.DataFrame:
+        return pl.read_parquet(self.path)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        keys = self._frame["key"].to_list()
+        return dict(zip(keys, range(FIRST_KEY, FIRST_KEY + len(keys)), strict=True))

@@ -1,0 +1,143 @@
+"""A request as a batch: B users in their scenarios × C shared items, with what was known at its time.
+
+Shapes: B requests, C candidates, L events, K packed ids, T tasks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from motet.batch import Batch, History, Layout
+from motet.data.arrays import Ints
+from motet.data.features import CLOCK, FeatureSet, Packed
+from motet.data.history import Events
+from motet.data.inline import STEP, InlineHistory
+from motet.data.parts import key_parts
+from motet.data.running import RunningState
+from motet.data.windows import ItemTable, StoredEvents, gather_history, history_of
+from motet.errors import InputError
+from motet.schema import Schema
+from motet.settings import nearest
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTables:
+    """The tables that a request is answered from."""
+
+    schema: Schema
+    layout: Layout
+    features: FeatureSet
+    user_ids_UK: Tensor
+    user_numbers_UN: Tensor
+    items: ItemTable
+    events: Events
+    stored: StoredEvents
+
+
+def build_request(
+    tables: RequestTables,
+    state: RunningState,
+    users: Ints,
+    scenarios: Ints,
+    items: Ints,
+    history: InlineHistory | None,
+    context: Mapping[str, Any],
+) -> Batch:
+    """The batch of a request at the time of `state`; item tensors are views shared by the requests."""
+    user_B, scenario_B, item_C = (torch.as_tensor(np.asarray(rows, np.int64)) for rows in (users, scenarios, items))
+    requests, candidates = len(user_B), len(item_C)
+    packed = context_of(tables, scenario_B.numpy(), state.as_of, context)
+    user_ids_BK, item_ids_CK = tables.user_ids_UK.index_select(0, user_B), tables.items.ids_IK.index_select(0, item_C)
+    kind_C = tables.items.kind_I.index_select(0, item_C).long()
+    roles = {
+        "user": user_B.numpy()[:, None],
+        "item": item_C.numpy()[None],
+        "scenario": scenario_B.numpy()[:, None],
+        "kind": kind_C.numpy()[None],
+    }
+    ids = {"user": user_ids_BK.numpy()[:, None], "item": item_ids_CK.numpy()[None], "context": packed.ids_RK[:, None]}
+    pairs = state.columns(key_parts(state.fit.settings.keys, tables.layout.fields, roles, ids))
+    return Batch(
+        user_B=user_B,
+        scenario_B=scenario_B,
+        user_ids_BK=user_ids_BK,
+        user_numbers_BN=tables.user_numbers_UN.index_select(0, user_B),
+        context_ids_BK=torch.from_numpy(packed.ids_RK),
+        context_numbers_BN=torch.from_numpy(packed.numbers_RN),
+        item_BC=item_C.expand(requests, candidates),
+        kind_BC=kind_C.expand(requests, candidates),
+        item_ids_BCK=item_ids_CK.expand(requests, *item_ids_CK.shape),
+        item_numbers_BCN=tables.items.numbers_IN.index_select(0, item_C).expand(requests, candidates, -1),
+        pair_numbers_BCN=torch.from_numpy(pairs),
+        history=_history(tables, user_B, scenario_B, state.as_of, history),
+    )
+
+
+def context_of(tables: RequestTables, scenarios: Ints, at: float, context: Mapping[str, Any]) -> Packed:
+    """Context ids and numbers of B requests; an unknown column is an `InputError`."""
+    columns, features = tables.schema.columns, tables.schema.features.of("context")
+    for name in context:
+        if name not in features:
+            raise InputError(
+                f"no context feature is called {name!r}", where="context", fix=nearest(name, list(features))
+            )
+    names = [tables.layout.scenarios[s].name for s in scenarios]
+    given = dict(context)
+    if columns.position in features:
+        given.setdefault(str(columns.position), 1)
+    frame = pl.DataFrame({CLOCK: np.full(len(scenarios), at)})
+    values = [_column(name, value, len(scenarios)) for name, value in given.items()]
+    if columns.scenario is not None:
+        values.append(pl.Series(columns.scenario, names, dtype=pl.String))
+    return tables.features.context.apply(frame.with_columns(values))
+
+
+def _column(name: str, value: Any, requests: int) -> pl.Series:
+    """One value for all requests or, as a list of that length, one for each; a bag of tags is a list of lists."""
+    values = value if isinstance(value, list | np.ndarray) and len(value) == requests else [value] * requests
+    return pl.Series(name, values, strict=False)
+
+
+def _history(
+    tables: RequestTables, user_B: Tensor, scenario_B: Tensor, at: float, events: InlineHistory | None
+) -> History:
+    """What came with the request, else what is stored of each user."""
+    if events is None:
+        return _stored(tables, user_B, scenario_B, at)
+    return _inline(tables, scenario_B, at, events)
+
+
+def _stored(tables: RequestTables, user_B: Tensor, scenario_B: Tensor, at: float) -> History:
+    time_B = torch.full((len(user_B),), at, dtype=torch.float64)
+    start, end = tables.events.before(user_B.numpy(), scenario_B.numpy(), time_B.numpy())
+    return gather_history(
+        tables.stored,
+        tables.items,
+        torch.from_numpy(start),
+        torch.from_numpy(end),
+        time_B,
+        tables.layout.history_length,
+    )
+
+
+def _inline(tables: RequestTables, scenario_B: Tensor, at: float, events: InlineHistory) -> History:
+    """The same events for every request; those without a scenario happened in the request's."""
+    requests, length = len(scenario_B), len(events.item)
+    step = STEP if tables.features.context.clock else 1.0
+    gap_L = torch.from_numpy(np.log1p(events.ages(at, step=step))).float()
+    scenario_L = torch.from_numpy(events.scenario)
+    if not length:
+        return _stored(tables, torch.ones_like(scenario_B), scenario_B, -np.inf)
+    return history_of(
+        tables.items,
+        torch.from_numpy(events.item).expand(requests, length),
+        torch.where(scenario_L < 0, scenario_B[:, None], scenario_L),
+        torch.from_numpy(events.action_LT).expand(requests, -1, -1),
+        gap_L.expand(requests, length),
+        torch.full((requests,), length),
+    )
