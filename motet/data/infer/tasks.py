@@ -105,7 +105,7 @@ def _rating(column: Column, used: set[str]) -> list[TaskChoice]:
         threshold = _threshold(values[values >= low], low, high)
         rate = float((values[values >= low] >= threshold).mean())
         task = Task(
-            name=unique("liked", used | {name}),
+            name="liked" if "liked" not in used else unique(f"{snake(column.name)}_high", used | {name}),
             label=column.name,
             positive_when=f"{quoted} >= {threshold:g}",
             observed_when=observed,
