@@ -132,7 +132,7 @@ def _skewed(values: Floats) -> bool:
 def _knots(values: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Train's quantiles and their ranks, equal values sharing their mean rank."""
     ranks = np.linspace(0, 1, _KNOTS)
-    points, inverse = np.unique(np.quantile(values, ranks), return_inverse=True)
+    points, inverse = np.unique(np.quantile(values, ranks, method="nearest"), return_inverse=True)
     shared = np.bincount(inverse, weights=ranks) / np.bincount(inverse)
     return tuple(points.tolist()), tuple(shared.tolist())
 

@@ -60,7 +60,9 @@ def brute_force(log: Log, fit: RunningFit, row: int) -> list[float]:
             prior = fit.settings.prior
             rate = (log.labels_NT[told, t].sum() + prior * mean) / (told.sum() + prior)
             rates[key].append(rate)
-            odds = [math.log(min(max(r, 1e-6), 1 - 1e-6) / (1 - min(max(r, 1e-6), 1 - 1e-6))) for r in (rate, fit.rates[t])]
+            odds = [
+                math.log(min(max(r, 1e-6), 1 - 1e-6) / (1 - min(max(r, 1e-6), 1 - 1e-6))) for r in (rate, fit.rates[t])
+            ]
             columns.append(odds[0] - odds[1] if binary else (rate - fit.rates[t]) / fit.scales[t])
             if t == 0:
                 first = told.sum()
