@@ -16,6 +16,7 @@ from torch import Tensor
 
 from motet.batch import SPLITS, Batch, Layout, Split
 from motet.data.arrays import Floats, Ints, Numbers, load_array
+from motet.data.clock import moment
 from motet.data.features import FeatureSet
 from motet.data.history import Events
 from motet.data.inline import InlineHistory, inline_history
@@ -161,8 +162,11 @@ class Dataset:
 
     @cached_property
     def end(self) -> float:
-        """Just after the last impression."""
-        return float(np.nextafter(self.impressions.time.max().item(), np.inf))
+        """Just after the last impression, and after the snapshot where the schema tells it."""
+        last, snapshot = float(self.impressions.time[-1]), self.schema.tables.snapshot
+        if snapshot is not None:
+            last = max(last, moment(snapshot, where="tables.snapshot"))
+        return float(np.nextafter(last, np.inf))
 
     def request_time(self, user: int, rows: Ints) -> float:
         """When a user asks who is judged on `rows`: at their first row, or with a split by time at the first of all."""

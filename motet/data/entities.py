@@ -10,7 +10,6 @@ from motet.data.tables import scenario_of
 from motet.data.vocab import FIRST_KEY, row_numbers
 from motet.errors import InputError
 from motet.schema import Scenario, Schema
-from motet.settings import nearest
 
 MOST_SCENARIOS = 200
 _NAMELESS_KIND = "item"
@@ -29,37 +28,32 @@ class Kinds:
 def entity_table(table: pl.DataFrame | None, key: str, occurring: pl.Series) -> pl.DataFrame:
     """One row for each key that occurs in the impressions, in order of appearance, then the table's other keys.
 
-    Attributes of keys without a row in the table are null. A key that stands in the table twice keeps its first row.
+    The table has one row per key, as cleaning leaves it; attributes of keys that it lacks are null.
     """
     keys = occurring.alias(key).unique(maintain_order=True).to_frame()
     if table is None:
         return keys
-    attributes = table.filter(pl.col(key).is_not_null()).unique(key, keep="first", maintain_order=True)
-    every = pl.concat([keys, attributes.select(key)]).unique(key, keep="first", maintain_order=True)
-    return every.join(attributes, on=key, how="left", maintain_order="left")
+    every = pl.concat([keys, table.select(key)]).unique(key, keep="first", maintain_order=True)
+    return every.join(table, on=key, how="left", maintain_order="left")
 
 
 def find_scenarios(impressions: pl.DataFrame, schema: Schema) -> tuple[tuple[Scenario, ...], Ids]:
     """The schema's scenarios, or those of the data with the commonest first, and each row's index into them."""
-    column = scenario_of(impressions, schema)
-    counts = (
-        column.value_counts(sort=True).rename({column.name: "name"}).sort("count", "name", descending=[True, False])
-    )
-    found = counts["name"].to_list()
+    if schema.columns.scenario is None and len(schema.scenarios) > 1:
+        fix = "name the column in [columns] scenario, or define one scenario"
+        raise InputError("several scenarios are defined, but no column says which", where="scenarios", fix=fix)
+    column = scenario_of(impressions, schema).alias("name")
     if schema.scenarios:
-        names = [scenario.name for scenario in schema.scenarios]
-        if odd := [name for name in found if name not in names]:
-            fix = f"add `[[scenarios]] name = {odd[0]!r}`; {nearest(str(odd[0]), names)}"
-            raise InputError(f"scenario {odd[0]!r} of the data is not defined", where="scenarios", fix=fix)
-        return schema.scenarios, row_numbers(column, pl.Series(names)) - np.int32(FIRST_KEY)
+        names = pl.Series([scenario.name for scenario in schema.scenarios])
+        return schema.scenarios, row_numbers(column, names) - np.int32(FIRST_KEY)
+    found = column.value_counts().sort("count", "name", descending=[True, False])["name"]
     if len(found) > MOST_SCENARIOS:
         raise InputError(
             f"column {schema.columns.scenario!r} has {len(found)} values; at most {MOST_SCENARIOS} scenarios are found",
             where="columns.scenario",
             fix="name a column with fewer values, or list the scenarios as [[scenarios]]",
         )
-    codes = row_numbers(column, counts["name"]) - np.int32(FIRST_KEY)
-    return tuple(Scenario(name=name) for name in found), codes
+    return tuple(Scenario(name=name) for name in found), row_numbers(column, found) - np.int32(FIRST_KEY)
 
 
 def find_kinds(items: pl.DataFrame, schema: Schema) -> Kinds:
@@ -70,14 +64,10 @@ def find_kinds(items: pl.DataFrame, schema: Schema) -> Kinds:
     column = schema.columns.kind
     if column is None:
         return _one_kind(items, schema)
-    counts = items[column].drop_nulls().value_counts(sort=True).sort("count", column, descending=[True, False])
-    found = counts[column].to_list()
-    names = [kind.name for kind in schema.kinds] or found
-    if odd := [name for name in found if name not in names]:
-        message = f"kind {odd[0]!r} of the items is not defined"
-        raise InputError(message, where="kinds", fix=f"add `[[kinds]] name = {odd[0]!r}`; {nearest(odd[0], names)}")
+    found = items[column].drop_nulls().value_counts().sort("count", column, descending=[True, False])[column].to_list()
     if not found:
         raise InputError(f"no item has a kind in column {column!r}", where="columns.kind", fix="leave columns.kind out")
+    names = [kind.name for kind in schema.kinds] or found
     lacking = items[column].null_count()
     items = items.with_columns(pl.col(column).fill_null(found[0]))
     kind_I = row_numbers(items[column], pl.Series(names)) - np.int32(FIRST_KEY)

@@ -6,17 +6,19 @@ label that becomes known later is a second event at its `known_at`, whose action
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from motet.data.arrays import Bools, Floats, Grouped, Ids, Ints, Numbers, load_array, save_array
+from motet.data.arrays import Bools, Floats, Grouped, Ids, Ints, Numbers, bisect_before, load_array, save_array
 from motet.data.known import Log
 from motet.data.running import Moments
 from motet.schema import Task
 from motet.settings import settings
+
+A = TypeVar("A", np.int32, np.float32, np.float64)
 
 
 @settings
@@ -37,7 +39,10 @@ class HistorySettings:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Events of all users; group g (a user, or a user in a scenario) owns positions offsets[g] … offsets[g + 1]."""
+    """Events of all users; group g (a user, or a user in a scenario) owns positions offsets[g] … offsets[g + 1].
+
+    Position 0 holds padding, all zero, and belongs to no group.
+    """
 
     offsets: Ints  # [groups + 1]
     item_E: Ids
@@ -48,13 +53,9 @@ class Events:
 
     def before(self, user_N: NDArray[np.integer], scenario_N: NDArray[np.integer], time_N: Floats) -> tuple[Ints, Ints]:
         """(start, end) of the events each row may see: its group's, strictly before its time."""
-        grouped = Grouped(np.zeros(0, dtype=np.int64), self.offsets, self.time_E)
-        return grouped.before(self.groups(user_N, scenario_N), time_N)
-
-    def groups(self, user_N: NDArray[np.integer], scenario_N: NDArray[np.integer]) -> Ints:
-        """The group whose events each row may see."""
-        user = user_N.astype(np.int64)
-        return user * self.scenarios + scenario_N if self.scenarios else user
+        group_N = _groups(user_N, scenario_N, self.scenarios)
+        start, stop = self.offsets[group_N], self.offsets[group_N + 1]
+        return start, bisect_before(self.time_E, start, stop, time_N)
 
     def save(self, folder: Path) -> None:
         for name in ("offsets", "item_E", "scenario_E", "action_ET", "time_E"):
@@ -95,11 +96,18 @@ def build_events(
     regression = np.array([task.form == "regression" for task in tasks])
     standard_NT = (log.labels_NT - np.where(regression, means, 0.0)) / np.where(regression, scales, 1.0)
     action_ET[event_P[told], task_P[told]] = standard_NT[row_P[told], task_P[told]]
-    empty = Events(np.zeros(1, dtype=np.int64), *_EMPTY, scenarios if chosen.per_scenario else 0)
-    groups = empty.groups(log.parts["user"][row_E], log.parts["scenario"][row_E])
-    sorted_ = Grouped.of(groups, time_E, users * (empty.scenarios or 1))
-    item_E, scenario_E = (log.parts[part][row_E][sorted_.order_E].astype(np.int32) for part in ("item", "scenario"))
-    return Events(sorted_.offsets, item_E, scenario_E, action_ET[sorted_.order_E], sorted_.time_E, empty.scenarios)
+    apart = scenarios if chosen.per_scenario else 0
+    groups_E = _groups(log.parts["user"][row_E], log.parts["scenario"][row_E], apart)
+    grouped = Grouped.of(groups_E, time_E, users * max(apart, 1))
+    row_E = row_E[grouped.order_E]
+    return Events(
+        offsets=grouped.offsets + 1,
+        item_E=_padded(log.parts["item"][row_E].astype(np.int32)),
+        scenario_E=_padded(log.parts["scenario"][row_E].astype(np.int32)),
+        action_ET=_padded(action_ET[grouped.order_E]),
+        time_E=_padded(grouped.time_E),
+        scenarios=apart,
+    )
 
 
 def positive_labels(labels_NT: Numbers, tasks: tuple[Task, ...]) -> Bools:
@@ -109,7 +117,15 @@ def positive_labels(labels_NT: Numbers, tasks: tuple[Task, ...]) -> Bools:
     return happened
 
 
-_EMPTY = (np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros((0, 0), np.float32), np.zeros(0))
+def _groups(user_N: NDArray[np.integer], scenario_N: NDArray[np.integer], scenarios: int) -> Ints:
+    """The group whose events each row may see: the user's, or with `scenarios` the user's in that scenario."""
+    user = user_N.astype(np.int64)
+    return user * scenarios + scenario_N if scenarios else user
+
+
+def _padded(values_E: NDArray[A]) -> NDArray[A]:
+    """The values behind one zero."""
+    return np.concatenate([np.zeros_like(values_E, shape=(1, *values_E.shape[1:])), values_E])
 
 
 def _parts_of_events(log: Log, tasks: tuple[Task, ...], chosen: HistorySettings) -> tuple[Ints, Ints, Floats]:

@@ -22,12 +22,12 @@ FORMAT = "motet-prepared/1"
 
 
 class Source(TypedDict):
-    """A file that was read; `path` is relative to the folder of the `motet.toml` where it lies under it."""
+    """A file that was read; `path` is relative to the folder of the `motet.toml`, or of the named reader."""
 
     path: str
     bytes: int
     sha256: str
-    mtime_ns: int
+    mtime_ns: int | None  # null: it lies elsewhere, as in an installed package, and counts as unchanged
 
 
 class CellCount(TypedDict):
@@ -92,23 +92,28 @@ def difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     return "; ".join(shown) + (f"; and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def with_times(files: Iterable[SourceFile], base: Path) -> list[Source]:
+def with_times(schema: Schema, files: Iterable[SourceFile], base: Path) -> list[Source]:
     """The files with the time of their last change, by which an unchanged one is known without reading it."""
-    return [cast(Source, {**asdict(file), "mtime_ns": (base / file.path).stat().st_mtime_ns}) for file in files]
+    paths = [(file, _root(schema, base) / file.path) for file in files]
+    times = [path.stat().st_mtime_ns if path.is_file() else None for _, path in paths]
+    return [cast(Source, {**asdict(file), "mtime_ns": time}) for (file, _), time in zip(paths, times, strict=True)]
 
 
 def changed_files(schema: Schema, sources: list[Source], base: Path) -> str:
     """What differs between the files that were read and those that are there now; "" if nothing."""
+    root = _root(schema, base)
     for source in sources:
-        path = base / source["path"]
+        if source["mtime_ns"] is None:
+            continue
+        path = root / source["path"]
         if not path.is_file():
             return f"{source['path']} is gone"
         stat = path.stat()
         if stat.st_size != source["bytes"]:
             return f"{source['path']} has {stat.st_size} bytes instead of {source['bytes']}"
-        if stat.st_mtime_ns != source["mtime_ns"] and source_file(path, base).sha256 != source["sha256"]:
+        if stat.st_mtime_ns != source["mtime_ns"] and source_file(path, root).sha256 != source["sha256"]:
             return f"{source['path']} has other content"
-    known = {(base / source["path"]).resolve() for source in sources}
+    known = {(root / source["path"]).resolve() for source in sources}
     added = [path for path in _named_files(schema, base) if path.resolve() not in known]
     return f"{added[0]} is new" if added else ""
 
@@ -145,6 +150,11 @@ def cell_warnings(cells: list[CellCount]) -> list[str]:
             name = f"{cell['scenario']} × {cell['task']}"
             found.append(f"cell {name} has only {only} in {cell['split']} ({observed} rows)")
     return found
+
+
+def _root(schema: Schema, base: Path) -> Path:
+    """What the paths of source files are relative to: a named reader's are to the folder it reads."""
+    return base / str(schema.tables.impressions) if schema.tables.reader is not None else base
 
 
 def _named_files(schema: Schema, base: Path) -> list[Path]:

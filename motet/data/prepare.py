@@ -160,7 +160,7 @@ def _cleaned(
             return _load_tables(at.kept), kept["files"], [Removal(**removal) for removal in kept["removed"]]
     shutil.rmtree(at.kept)
     tables = read_tables(schema, base)
-    sources = with_times(tables.files, base)
+    sources = with_times(schema, tables.files, base)
     stages.begin("clean")
     tables, removals = clean(tables, schema, settings.clean, at.kept / "removed")
     _save_tables(tables, at.kept)

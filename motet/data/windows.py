@@ -13,7 +13,7 @@ from motet.batch import PADDING, History
 
 @dataclass(frozen=True, slots=True)
 class StoredEvents:
-    """All events, each group's adjacent and in time order."""
+    """All events, each group's adjacent and in time order; event 0 is padding and zero."""
 
     item_E: Tensor
     scenario_E: Tensor
@@ -38,13 +38,16 @@ def gather_history(
     longest = max(int(length_B.max()) if len(length_B) else 0, 1)
     place_L = torch.arange(longest)
     mask_BL = place_L < length_B[:, None]
-    if not len(events.item_E):
-        return _empty(len(end_B), items, events.action_ET.shape[1])
-    at_BL = torch.where(mask_BL, (end_B - length_B)[:, None] + place_L, 0)
-    item_BL = _pick(events.item_E, at_BL).long() * mask_BL
-    action_BLT = _pick(events.action_ET, at_BL) * mask_BL[..., None]
-    gap_BL = torch.log1p(torch.clamp(time_B[:, None] - _pick(events.time_E, at_BL), min=0.0)).float() * mask_BL
-    return history_of(items, item_BL, _pick(events.scenario_E, at_BL).long() * mask_BL, action_BLT, gap_BL, length_B)
+    at_BL = torch.where(mask_BL, (end_B - length_B)[:, None] + place_L, PADDING)
+    age_BL = (time_B[:, None] - _pick(events.time_E, at_BL)).float().clamp_(min=0.0)
+    return history_of(
+        items,
+        item_BL=_pick(events.item_E, at_BL).long(),
+        scenario_BL=_pick(events.scenario_E, at_BL).long(),
+        action_BLT=_pick(events.action_ET, at_BL),
+        gap_BL=age_BL.log1p_().masked_fill_(~mask_BL, 0.0),
+        length_B=length_B,
+    )
 
 
 def history_of(
@@ -59,14 +62,6 @@ def history_of(
         action_BLT=action_BLT,
         gap_BL=gap_BL,
         length_B=length_B,
-    )
-
-
-def _empty(requests: int, items: ItemTable, tasks: int) -> History:
-    nothing_BL = torch.full((requests, 1), PADDING)
-    zeros_BL = torch.zeros(requests, 1)
-    return history_of(
-        items, nothing_BL, nothing_BL, zeros_BL[..., None].expand(-1, -1, tasks), zeros_BL, nothing_BL[:, 0]
     )
 
 

@@ -286,3 +286,11 @@ def test_every_request_of_a_split_by_time_is_made_at_its_start(data):
 def test_a_folder_that_is_none_is_named(tmp_path):
     with pytest.raises(InputError, match="no prepared folder"):
         Dataset.open(tmp_path / "nowhere")
+
+
+def test_the_end_is_the_snapshot_where_the_log_was_taken_later(tmp_path):
+    shop.write(tmp_path)
+    tables = {name: f"{name}.parquet" for name in ("impressions", "users", "items")}
+    later = shop.START + 30 * 86_400
+    prepare(shop.schema(tables=tables | {"snapshot": later}), PrepareSettings(), tmp_path, tmp_path / "p")
+    assert Dataset.open(tmp_path / "p").end == pytest.approx(later)

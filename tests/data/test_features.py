@@ -197,7 +197,7 @@ def test_a_list_column_cannot_be_categorical():
 
 
 def test_an_absent_column_is_named_with_the_nearest():
-    with pytest.raises(InputError, match="no column 'citi'.*\n.*'city'"):
+    with pytest.raises(InputError, match=r"no column 'citi'.*\n.*'city'"):
         everything(user={"citi": "categorical"})
 
 

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 
 import numpy as np
 from hypothesis import given, settings
@@ -72,13 +73,13 @@ def test_a_row_sees_exactly_the_events_that_were_known_strictly_before_it(rows, 
             for e in range(start[row], end[row])
         ]
         assert sorted(seen) == brute_force(log, row, everything=everything, per_scenario=per_scenario)
-        assert all(a[0] <= b[0] for a, b in zip(seen, seen[1:], strict=False))
+        assert all(a[0] <= b[0] for a, b in pairwise(seen))
 
 
 def test_a_delayed_label_is_a_second_event_when_it_becomes_known():
     events = events_of(log_of([(2, 3, 0, 10, 1.0, 1.0, 5, math.nan)]))
-    assert events.time_E.tolist() == [10.0, 15.0]
-    assert events.action_ET.tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert events.time_E.tolist() == [0.0, 10.0, 15.0]
+    assert events.action_ET.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
 
 
 def test_nothing_positive_gives_no_events_and_they_survive_saving(tmp_path):

@@ -6,15 +6,17 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-
 import small_shop as shop
 
 from motet.data import prepare as module
+from motet.data import tables
 from motet.data.dataset import Dataset
+from motet.data.files import RawTables, source_file
 from motet.data.history import HistorySettings
 from motet.data.manifest import read_manifest
 from motet.data.prepare import PrepareSettings, check_tables, prepare
 from motet.data.running import Running
+from motet.data.sources.reader import Reader
 from motet.data.split import Split
 from motet.errors import InputError
 
@@ -85,11 +87,11 @@ def test_other_data_is_refused_by_the_file_that_differs(base):
 
 def test_a_new_file_of_a_glob_is_noticed(base):
     (base / "impressions.parquet").rename(base / "log-1.parquet")
-    tables = {"impressions": "log-*.parquet", "users": "users.parquet", "items": "items.parquet"}
-    prepare(shop.schema(tables=tables), SETTINGS, base, base / "p")
+    named = {"impressions": "log-*.parquet", "users": "users.parquet", "items": "items.parquet"}
+    prepare(shop.schema(tables=named), SETTINGS, base, base / "p")
     (base / "log-2.parquet").write_bytes((base / "log-1.parquet").read_bytes())
-    with pytest.raises(InputError, match="log-2.parquet is new"):
-        prepare(shop.schema(tables=tables), SETTINGS, base, base / "p")
+    with pytest.raises(InputError, match=r"log-2\.parquet is new"):
+        prepare(shop.schema(tables=named), SETTINGS, base, base / "p")
 
 
 @pytest.mark.parametrize("force", [False, True])
@@ -245,6 +247,47 @@ def test_friends_are_refused_for_now(base):
 def test_scenarios_are_found_in_the_data_the_commonest_first(base):
     prepare(shop.schema(scenarios=[]), SETTINGS, base, base / "p")
     assert [scenario.name for scenario in Dataset.open(base / "p").layout.scenarios] == ["mobile", "voice"]
+
+
+def test_scenarios_without_a_column_are_refused(base):
+    columns = {"user": "user_id", "item": "item_id", "time": "at"}
+    with pytest.raises(InputError, match="no column says which"):
+        prepare(shop.schema(columns=columns, tasks=[{"name": "click", "label": "clicked"}]), SETTINGS, base, base / "p")
+
+
+def test_an_item_that_no_table_knows_is_of_the_commonest_kind_with_a_warning(base):
+    items = pl.read_parquet(base / "items.parquet")
+    items.filter(pl.col("item_id") != "i4").write_parquet(base / "items.parquet")
+    manifest = prepare(shop.schema(), SETTINGS, base, base / "p")
+    data = Dataset.open(base / "p")
+    assert "1 items have no kind and are taken for 'goods'" in manifest["warnings"]
+    assert data.layout.kinds[data.items.kind_I[data.item_row("i4")]] == "goods"
+
+
+def test_vectors_of_different_lengths_are_refused(base):
+    items = pl.read_parquet(base / "items.parquet")
+    items.with_columns(photo=pl.Series([[1.0] * (1 + i % 2) for i in range(22)])).write_parquet(base / "items.parquet")
+    with pytest.raises(InputError, match="one length, not 1, 2"):
+        prepare(shop.schema(), SETTINGS, base, base / "p")
+
+
+def test_a_named_readers_folder_is_fresh_until_a_file_of_it_changes(base, monkeypatch):
+    def read(folder):
+        frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("impressions", "users", "items")}
+        files = tuple(source_file(folder / f"{name}.parquet", folder) for name in frames)
+        return RawTables(**frames, edges=None, files=files)
+
+    monkeypatch.setattr(tables, "READERS", {"shop": Reader("shop", "", "", lambda folder: "", read)})
+    (base / "in").mkdir()
+    shop.write(base / "in")
+    schema = shop.schema(tables={"impressions": "in", "reader": "shop"})
+    told = []
+    for _ in range(2):
+        prepare(schema, SETTINGS, base, base / "p", progress=lambda what, share: told.append(what))
+    assert told[-2:] == ["done", "fresh"]
+    shop.write(base / "in", rows=300)
+    with pytest.raises(InputError, match=r"impressions\.parquet has"):
+        prepare(schema, SETTINGS, base, base / "p")
 
 
 def test_too_many_scenarios_are_refused(base):
