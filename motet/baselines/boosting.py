@@ -12,6 +12,7 @@ Shapes: N rows, X inputs, T tasks.
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -24,10 +25,10 @@ from motet.schema import Form
 
 TRAIN_ROWS = 1_000_000
 LARGEST_FIELD = 254
-LEAVES = (7, 15, 31)
-LEARNING_RATE = 0.08
-ROUNDS, PATIENCE, UNJUDGED_ROUNDS = 300, 15, 60
-LEAF_ROWS, LEAF_RIDGE = 40, 5.0
+LEAVES = (7, 31)
+LEARNING_RATE = 0.1
+ROUNDS, PATIENCE, UNJUDGED_ROUNDS, GROWTH = 300, 10, 60, 30
+LEAF_ROWS, LEAF_RIDGE, CATEGORY_RIDGE, SHARE_OF_INPUTS = 40, 20.0, 50.0, 0.5
 
 Scorer = Callable[[Floats], Floats]
 """Inputs [N, X] to [N] logits, or values."""
@@ -83,7 +84,7 @@ class Boosting:
 
     @classmethod
     def fit(cls, data: Rows, *, seed: int = 0) -> Self:
-        """`seed` draws the sample of train; the trees themselves are not random."""
+        """`seed` draws the sample of train and the inputs that a tree may use."""
         layout, inputs = data.layout, Inputs.of(data.layout)
         train, valid = read(data, "train", limit=TRAIN_ROWS, seed=seed), read(data, "valid")
         train_NX, valid_NX = inputs.matrix(train), inputs.matrix(valid)
@@ -92,7 +93,7 @@ class Boosting:
         scorers: list[Scorer | None] = []
         for t, task in enumerate(layout.tasks):
             rows, check = _labelled(train_NX, train.labels_NT[:, t]), _labelled(valid_NX, valid.labels_NT[:, t])
-            tried = boost(rows, check, task.form, inputs.categories) if fitted_T[t] else []
+            tried = boost(rows, check, task.form, inputs.categories, seed) if fitted_T[t] else []
             judged = [
                 _loss(scorer(check.inputs_NX), check, task.form) if len(check.labels_N) else 0.0 for scorer in tried
             ]
@@ -117,7 +118,7 @@ def _labelled(inputs_NX: Floats, labels_N: Floats) -> Labelled:
     return Labelled(inputs_NX[seen], labels_N[seen])
 
 
-def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int]) -> list[Scorer]:
+def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int], seed: int) -> list[Scorer]:
     """One booster per tree size, on data binned once."""
     import lightgbm
 
@@ -126,6 +127,10 @@ def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int
         "learning_rate": LEARNING_RATE,
         "min_data_in_leaf": LEAF_ROWS,
         "lambda_l2": LEAF_RIDGE,
+        "cat_l2": CATEGORY_RIDGE,
+        "cat_smooth": CATEGORY_RIDGE,
+        "feature_fraction": SHARE_OF_INPUTS,
+        "seed": seed,
         "feature_pre_filter": False,
         "deterministic": True,
         "force_row_wise": True,
@@ -145,29 +150,34 @@ def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int
     return [boost(leaves) for leaves in LEAVES]
 
 
-def _scikit_learn(train: Labelled, valid: Labelled, form: Form, categories: list[int]) -> list[Scorer]:
-    """One model per tree size; its early stopping draws its own rows, so the number of trees is read off valid."""
+def _scikit_learn(train: Labelled, valid: Labelled, form: Form, categories: list[int], seed: int) -> list[Scorer]:
+    """One model per tree size. Its own early stopping would draw rows of train: it grows until valid stops falling."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingClassifier if form == "binary" else HistGradientBoostingRegressor
-    raw = "decision_function" if form == "binary" else "predict"
+    raw = "staged_decision_function" if form == "binary" else "staged_predict"
     settings = {
         "learning_rate": LEARNING_RATE,
         "min_samples_leaf": LEAF_ROWS,
         "l2_regularization": LEAF_RIDGE,
+        "max_features": SHARE_OF_INPUTS,
         "categorical_features": categories,
         "early_stopping": False,
-        "random_state": 0,
+        "warm_start": True,
+        "random_state": seed,
     }
 
     def boost(leaves: int) -> Scorer:
-        rounds = UNJUDGED_ROUNDS
-        if len(valid.labels_N):
-            longest = kind(max_leaf_nodes=leaves, max_iter=ROUNDS, **settings).fit(*train)
-            staged = getattr(longest, f"staged_{raw}")(valid.inputs_NX)
-            rounds = 1 + int(np.argmin([_loss(scores_N.reshape(-1), valid, form) for scores_N in staged]))
-        model = kind(max_leaf_nodes=leaves, max_iter=rounds, **settings).fit(*train)
-        return lambda inputs_NX: np.asarray(getattr(model, raw)(inputs_NX))
+        model, judged = kind(max_leaf_nodes=leaves, **settings), len(valid.labels_N) > 0
+        best = UNJUDGED_ROUNDS
+        for rounds in range(GROWTH, ROUNDS + 1, GROWTH) if judged else [UNJUDGED_ROUNDS]:
+            model.set_params(max_iter=rounds).fit(*train)
+            if judged:
+                staged = getattr(model, raw)(valid.inputs_NX)
+                best = 1 + int(np.argmin([_loss(scores_N.reshape(-1), valid, form) for scores_N in staged]))
+            if best <= rounds - PATIENCE:
+                break
+        return lambda inputs_NX: next(islice(getattr(model, raw)(inputs_NX), best - 1, None)).reshape(-1)
 
     return [boost(leaves) for leaves in LEAVES]
 

@@ -19,7 +19,7 @@ from motet.baselines.matrix import Floats
 from motet.schema import Form
 
 NEWTON_STEPS, CG_STEPS, HALVINGS = 20, 25, 6
-TOLERANCE = 1e-6  # nats (or half squared standard deviations) a row that the next step would still gain
+TOLERANCE = 1e-4  # nats (or half squared standard deviations) a row that the next step would still gain
 SMALLEST_RATE = 1e-4
 
 Bools = NDArray[np.bool_]

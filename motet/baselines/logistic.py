@@ -2,7 +2,10 @@
 
 Inputs: every packed id one-hot (user and item ids among them; the rare are unknown, a bag adds up its tags), every
 number, the scenario and scenario × kind one-hot, and scenario × each running count and rate. Regression tasks are
-ridge regressions of the same inputs. Tuned per task on valid: the ridge.
+ridge regressions of the same inputs. Tuned per task on valid: the ridge. Ids of large fields and the crosses enter at
+a fifth of the scale, which shrinks them 25 times as strongly: they are many, and each is seen in few rows.
+
+Shapes: N rows, K one-hot columns, F numbers, P pair numbers, S scenarios.
 """
 
 from dataclasses import dataclass
@@ -14,10 +17,13 @@ from numpy.typing import NDArray
 
 from motet.baselines.linear import Design, LinearModel, fit_path
 from motet.baselines.matrix import Flat, Floats, forms, read, score_flat
-from motet.batch import Batch, CellOutput, Layout, Rows
+from motet.batch import PADDING, Batch, CellOutput, Layout, Rows
 
 TRAIN_ROWS = 300_000
-RIDGES = (100.0, 30.0, 10.0, 3.0)
+RIDGES = (1000.0, 300.0, 100.0, 30.0)
+LARGE_FIELD = 255
+MANY = 0.2
+"""The scale of inputs that are many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +48,17 @@ class Inputs:
 
     def _one_hot(self, flat: Flat) -> Any:
         """Ids, then scenario, then scenario × kind, each with its own columns: [N, rows + S + S·kinds]."""
-        S, kinds = len(self.layout.scenarios), len(self.layout.kinds)
-        scenario_N = self.layout.table_rows + flat.scenario_N
-        cell_N = self.layout.table_rows + S + flat.scenario_N * kinds + flat.kind_N
-        columns_NK = np.column_stack([flat.ids_NK, scenario_N, cell_N])
-        return _rows(columns_NK, (columns_NK > 0).astype(np.float32), self.layout.table_rows + S + S * kinds)
+        rows, S, kinds = self.layout.table_rows, len(self.layout.scenarios), len(self.layout.kinds)
+        cell_N = rows + S + flat.scenario_N * kinds + flat.kind_N
+        column_NK = np.column_stack([flat.ids_NK, rows + flat.scenario_N, cell_N])
+        scale_K = [MANY if f.size >= LARGE_FIELD else 1.0 for f in self.layout.fields for _ in range(f.columns)]
+        return _rows(column_NK, (column_NK != PADDING) * np.array([*scale_K, 1.0, 1.0]), rows + S + S * kinds)
 
     def _crosses(self, flat: Flat, numbers_NF: Floats) -> Any:
-        """Pair numbers in the columns of their scenario: [N, S·pairs]."""
-        pairs, S = len(self.layout.pair_numbers), len(self.layout.scenarios)
-        values_NP = numbers_NF[:, numbers_NF.shape[1] - pairs :]
-        return _rows(flat.scenario_N[:, None] * pairs + np.arange(pairs), values_NP, S * pairs)
+        """Pair numbers in the columns of their scenario: [N, S·P]."""
+        P, S = len(self.layout.pair_numbers), len(self.layout.scenarios)
+        values_NP = MANY * numbers_NF[:, numbers_NF.shape[1] - P :]
+        return _rows(flat.scenario_N[:, None] * P + np.arange(P), values_NP, S * P)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,9 @@ class Logistic:
 
 
 def _rows(columns_NK: NDArray[np.integer[Any]], values_NK: Floats, width: int) -> Any:
-    """A CSR matrix with K entries in every row."""
+    """A CSR matrix of K entries in every row, of which zeros are dropped."""
     N, K = columns_NK.shape
     parts = (values_NK.astype(np.float32).ravel(), columns_NK.astype(np.int32).ravel(), np.arange(N + 1) * K)
-    return sparse.csr_matrix(parts, shape=(N, width))
+    matrix = sparse.csr_matrix(parts, shape=(N, width))
+    matrix.eliminate_zeros()
+    return matrix

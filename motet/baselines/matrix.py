@@ -99,7 +99,8 @@ def output(scores_BCT: Floats, batch: Batch) -> CellOutput:
 def _flat(parts: list[Tensor], shape: torch.Size, dtype: type[Any]) -> NDArray[Any]:
     """[B, X] and [B, C, X] side by side as [N, ΣX]."""
     rows = shape[0] * shape[1]
-    wide = [(part[:, None] if part.dim() == 2 else part).expand(*shape, -1).reshape(rows, -1) for part in parts]
+    deep = [part[:, None] if part.dim() == 2 else part for part in parts]
+    wide = [part.expand(*shape, -1).reshape(rows, part.shape[-1]) for part in deep]
     return np.concatenate([np.empty((rows, 0), dtype), *(part.cpu().numpy() for part in wide)], axis=1, dtype=dtype)
 
 

@@ -6,6 +6,7 @@ items appear in test only; `stars` is observed where clicked.
 Shapes: N rows of the log, U users, I items, B requests, C candidates, L history, T tasks.
 """
 
+from copy import copy
 from dataclasses import fields, replace
 from functools import cache
 from typing import Any
@@ -63,9 +64,7 @@ class Toy:
         for name, owner, keys, columns in sizes:
             placed.append(Field(name, owner, offset, keys + 1, columns))  # type: ignore[arg-type]
             offset += keys + 1
-        train_NT = self.labels_NT[self.rows("train")]
-        scenario_N = self.scenario_N[self.rows("train")]
-        rates = tuple(tuple(np.nanmean(train_NT[scenario_N == s], axis=0).tolist()) for s in range(2))
+        rates, scales = self._moments()
         return Layout(
             scenarios=(Scenario(name="desktop"), Scenario(name="mobile")),
             tasks=TASKS,
@@ -77,9 +76,25 @@ class Toy:
             pair_numbers=("user: impressions", *(f"{key}: {task.name}" for key in ("user", "item") for task in TASKS)),
             table_rows=offset,
             base_rates=rates,
-            label_scales=(1.0, 1.0, float(np.nanstd(train_NT[:, 2]))),
+            label_scales=scales,
             history_length=history,
         )
+
+    def _moments(self) -> tuple[tuple[tuple[float, ...], ...], tuple[float, ...]]:
+        """Train means of each cell, nan where nothing is observed, and the scale of each task's labels."""
+        cells = [self.labels_NT[self.rows("train", scenario)].T for scenario in range(2)]
+        seen = [[labels[np.isfinite(labels)] for labels in cell] for cell in cells]
+        rates = tuple(tuple(float(y.mean()) if len(y) else np.nan for y in cell) for cell in seen)
+        stars = np.concatenate([cell[2] for cell in seen])
+        return rates, (1.0, 1.0, float(stars.std() or 1.0) if len(stars) else 1.0)
+
+    def relabelled(self, labels_NT: NDArray[Any]) -> "Toy":
+        """The same impressions with other labels."""
+        other = copy(self)
+        other.labels_NT = labels_NT.astype(np.float32)
+        rates, scales = other._moments()
+        other.layout = replace(self.layout, base_rates=rates, label_scales=scales)
+        return other
 
     def rows(self, split: Split, scenario: int | None = None) -> Ints:
         low, high = (int(share * len(self.user_N)) for share in BOUNDS[split])
@@ -137,10 +152,14 @@ class Toy:
     def _history(self, rows: Ints) -> History:
         pasts = [self._past(row)[-self.layout.history_length :] for row in rows]
         longest = max([1, *(len(past) for past in pasts)])
-        event_BL = np.array([np.pad(p, (0, longest - len(p)), constant_values=-1) for p in pasts]).reshape(-1, longest)
+        event_BL = np.full((len(rows), longest), -1)
+        for row_L, past in zip(event_BL, pasts, strict=True):
+            row_L[: len(past)] = past
         there_BL = event_BL >= 0
         item_BL = np.where(there_BL, self.item_N[event_BL], PADDING)
-        stars = (self.labels_NT[:, 2:] - np.nanmean(self.labels_NT[:, 2])) / self.layout.label_scales[2]
+        stars_N1 = self.labels_NT[:, 2:]
+        usual = np.mean(stars_N1[np.isfinite(stars_N1)]) if np.isfinite(stars_N1).any() else 0.0
+        stars = (stars_N1 - usual) / self.layout.label_scales[2]
         action_NT = np.nan_to_num(np.concatenate([self.labels_NT[:, :2], stars], axis=1))
         return History(
             item_BL=torch.from_numpy(item_BL),
