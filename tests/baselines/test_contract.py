@@ -35,3 +35,8 @@ class TestLogistic(RankerContract):
 class TestBoosting(RankerContract):
     def make(self, data: Toy) -> Ranker:
         return BASELINES["boosting"].fit(data)
+
+
+def test_baselines_stand_under_their_own_names_and_have_a_label_for_people() -> None:
+    assert list(BASELINES) == [kind.name for kind in BASELINES.values()]
+    assert len({kind.label for kind in BASELINES.values()}) == len(BASELINES)
