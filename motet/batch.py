@@ -85,7 +85,7 @@ class History:
     @property
     def mask_BL(self) -> Tensor:
         """True where an event stands."""
-        return self.item_BL != PADDING
+        return torch.arange(self.item_BL.shape[1], device=self.item_BL.device) < self.length_B[:, None]
 
 
 @dataclass(frozen=True, slots=True)

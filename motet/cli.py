@@ -72,8 +72,11 @@ def check(
         if as_json:
             print_json(found)
             return
-        out.print(f"{config} is right: {found['impressions']:,} impressions, {found['users']:,} users, "
-                  f"{found['items']:,} items, {found['scenarios']} scenarios × {found['tasks']} tasks")  # fmt: skip
+        rows = sum(found["rows"].values())
+        shape = f"{len(found['scenarios'])} scenarios × {len({cell['task'] for cell in found['cells']})} tasks"
+        out.print(
+            f"{config} is right: {rows:,} impressions, {found['users']:,} users, {found['items']:,} items, {shape}"
+        )
         for warning in found["warnings"]:
             out.print(f"[yellow]![/] {warning}", soft_wrap=True)
         out.print(f"next: motet prepare {_named(config)}".rstrip())
@@ -127,8 +130,9 @@ def train(
             print_json(done.facts)
             return
         facts = done.facts["training"]
-        out.print(f"trained [bold]{run}[/] in {facts['seconds']:.1f} s: {facts['epochs']:.1f} epochs, "
-                  f"{facts['rows_per_second']:,.0f} rows/s, valid ne {facts['macro_ne']:.4f} (below 1 beats the base rate)")  # fmt: skip
+        speed = f"{facts['epochs']:.1f} epochs, {facts['rows_per_second']:,.0f} rows/s"
+        out.print(f"trained [bold]{run}[/] in {facts['seconds']:.1f} s: {speed}")
+        out.print(f"valid ne {facts['macro_ne']:.4f}, the mean loss of the cells; below 1 beats their base rates")
         out.print(f"next: motet evaluate {run}")
 
 
@@ -235,8 +239,8 @@ def _root(
 
 def _compare(runs: list[Path], as_json: bool) -> None:
     from motet.errors import InputError
+    from motet.evaluate.compare import cells_table, macro_table
     from motet.evaluate.compare import compare as compare_reports
-    from motet.evaluate.compare import compare_table
 
     reports = []
     for folder in runs:
@@ -244,10 +248,12 @@ def _compare(runs: list[Path], as_json: bool) -> None:
         if not path.exists():
             raise InputError("this run has not been evaluated", where=str(folder), fix=f"motet evaluate {folder}")
         reports.append(json.loads(path.read_text(encoding="utf-8")))
+    comparison = compare_reports(reports)
     if as_json:
-        print_json(compare_reports(reports))
+        print_json(comparison)
     else:
-        out.print(compare_table(reports))
+        out.print(macro_table(comparison))
+        out.print(cells_table(comparison))
 
 
 def _changes(given: list[str]) -> dict[str, Any]:

@@ -16,16 +16,16 @@ from pydantic import TypeAdapter
 from motet import runtime
 from motet.data.clean import Clean
 from motet.data.dataset import Dataset
-from motet.data.infer import infer
 from motet.data.history import HistorySettings
-from motet.data.prepare import PrepareSettings
+from motet.data.infer import infer
+from motet.data.prepare import PrepareSettings, check_tables
 from motet.data.prepare import prepare as prepare_folder
 from motet.data.running import Running
 from motet.data.sources import READERS
 from motet.data.split import Split
 from motet.errors import InputError
-from motet.evaluate.evaluation import Evaluate
 from motet.evaluate.evaluation import evaluate as evaluate_run
+from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import render
 from motet.model.ranker import Model, resolve
 from motet.schema import Schema
@@ -233,7 +233,10 @@ def check(experiment: Experiment, base: Path, *, progress: Say = lambda what, sh
 
 def describe(data: Dataset) -> str:
     """One line on a prepared folder."""
-    rows, removed = data.manifest["rows"], sum(rule["rows"] for rule in data.manifest["removed"])
+    rows, removed = (
+        data.manifest["rows"],
+        sum(rule["rows"] for rule in data.manifest["removed"] if rule["effect"] == "row removed"),
+    )
     shape = f"{len(data.layout.scenarios)} scenarios × {len(data.layout.tasks)} tasks"
     counts = ", ".join(f"{name} {rows[name]:,}" for name in ("train", "valid", "test"))
     return f"prepared {data.folder}: {counts} impressions, {shape}; cleaning removed {removed:,} rows"

@@ -1,9 +1,10 @@
 """The machine: threads, device, seeds, peak memory."""
 
+import contextlib
+import ctypes
 import os
 import platform
 import random
-import resource
 import sys
 
 import numpy as np
@@ -17,8 +18,17 @@ def cores() -> int:
 
 def use_threads(threads: int = 0) -> int:
     """Give torch that many threads, 0 for one per core; the number in use comes back, to be logged."""
+    _keep_memory()
     torch.set_num_threads(threads or cores())
     return torch.get_num_threads()
+
+
+def _keep_memory() -> None:
+    """Large blocks that were freed stay with the process (glibc): asking for them again costs page faults."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: only blocks beyond 1 GB are mapped for themselves
+        libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: give nothing back before 2 GB are free
 
 
 def device(name: str = "auto") -> torch.device:
@@ -36,7 +46,11 @@ def seed_everything(seed: int) -> None:
 
 
 def peak_rss_mb() -> float:
-    """The largest resident memory this process has had, in megabytes."""
+    """The largest resident memory this process has had, in megabytes; 0 where the system does not tell (Windows)."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)
 

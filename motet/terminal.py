@@ -2,14 +2,13 @@
 
 import json
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from motet.errors import InputError
@@ -22,7 +21,8 @@ class Steps:
     """A bar for the step at hand; called with what is being done and the share done, 0 … 1."""
 
     def __init__(self, progress: Progress | None) -> None:
-        self.progress, self.what, self.bar, self.started = progress, "", None, time.monotonic()
+        self.progress, self.what = progress, ""
+        self.bar: TaskID | None = None
 
     def __call__(self, what: str, share: float) -> None:
         if self.progress is None:

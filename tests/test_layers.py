@@ -9,7 +9,10 @@ import motet
 
 ROOT = Path(motet.__file__).parent
 LAYERS = (
-    ("cli", "__main__", "demo", "doctor", "terminal"),
+    ("__main__",),
+    ("cli",),
+    ("demo", "doctor"),
+    ("terminal",),
     ("tune",),
     ("experiment",),
     ("serve",),

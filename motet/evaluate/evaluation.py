@@ -6,11 +6,11 @@ on valid itself, it is cross-fitted by user.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from motet import runtime
 from motet.baselines import BASELINES
@@ -18,36 +18,21 @@ from motet.data.dataset import Dataset
 from motet.errors import InputError
 from motet.evaluate.cells import Cell, cell_table, macro, verdict_counts
 from motet.evaluate.jobs import Job, Scored, control, run_jobs, solo_jobs
+from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import sentence
-from motet.evaluate.slices import slices
 from motet.evaluate.slates import ranking
+from motet.evaluate.slices import slices
 from motet.model.fusion import VOICES
 from motet.model.ranker import resolve
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.scoring.metrics import Floats
-from motet.settings import nearest, settings
+from motet.settings import nearest
 from motet.train.run import Run
 from motet.train.score import score_rows
 
 Say = Callable[[str, float], None]
 """Told what is being done and the share of it that is done, 0 … 1."""
-
-
-@settings
-class Evaluate:
-    """What a report holds and how long it may take."""
-
-    split: Literal["valid", "test"] = "test"
-    seeds: int = 3
-    resamples: int = 2000
-    controls: bool = True  # train solo and pooled models (cached)
-    baselines: tuple[str, ...] = tuple(BASELINES)
-    presets: tuple[str, ...] = ("lstm-fusion",)
-    ranking_users: int = 200  # per scenario and kind
-    ranking_pairs: int = 2_000_000  # candidates scored for ranking in all; fewer users when it would be more
-    relevant_task: dict[str, str] = field(default_factory=dict)  # by kind; default: its first binary task
-    workers: int = 0  # processes for controls; 0: one per core
 
 
 @dataclass(frozen=True)
@@ -59,7 +44,7 @@ class _Judge:
     valid: NDArray[np.int64]
     rows: NDArray[np.int64]
 
-    def calibrated(self, valid_logits: Floats, logits: Floats) -> Floats:
+    def calibrated(self, valid_logits: ArrayLike, logits: ArrayLike) -> Floats:
         """Probabilities and values [N, T] of the judged rows."""
         layout = self.data.layout
         common: dict[str, Any] = {"scenarios": len(layout.scenarios), "forms": [task.form for task in layout.tasks]}
@@ -95,7 +80,7 @@ class _Judge:
 def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, share: None) -> dict[str, Any]:
     """The whole `report.json`."""
     started = time.monotonic()
-    data, layout = run.data, run.data.layout
+    data = run.data
     judge = _Judge(data, how, data.rows("valid"), data.rows(how.split))
     _check(how)
     jobs = _Jobs.of(run, how)
@@ -226,7 +211,7 @@ def _presets(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored]) -> list[dict
             f"preset {name}",
             np.stack([_whole(judge, scored[job]) for job in of_preset]),
             float(np.mean([scored[job].seconds for job in of_preset])),
-        )  # fmt: skip
+        )
         for name, of_preset in jobs.presets.items()
     ]
 
@@ -244,7 +229,7 @@ def _references(judge: _Judge, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Predictions that came with the data, as they are; the share of the way from base rate to a ceiling on `ne`."""
     ours, found = macro(cells)["ne"], []
     for reference, predictions in judge.data.references(judge.rows):
-        entry = judge.entry(reference.name, reference.name, predictions[None], None)
+        entry = judge.entry(reference.name, reference.name, predictions[None].astype(np.float64), None)
         ceiling = entry["macro"]["ne"]
         share = (
             (1 - ours) / (1 - ceiling) if reference.ceiling and ours is not None and ceiling not in (None, 1) else None
@@ -277,7 +262,7 @@ def fusion(run: Run) -> list[dict[str, Any]]:
             "scenario": scenario.name,
             "task": task.name,
             "weights": dict(zip(VOICES, (round(float(a), 4) for a in alpha_STV[s, t]), strict=True)),
-        }  # fmt: skip
+        }
         for s, scenario in enumerate(run.data.layout.scenarios)
         for t, task in enumerate(run.data.layout.tasks)
     ]
@@ -300,9 +285,8 @@ def _learning(run: Run) -> list[dict[str, Any]]:
 
 
 def _data_quality(data: Dataset) -> dict[str, Any]:
-    manifest = data.manifest
     keys = ("rows", "removed", "warnings", "files", "users", "items")
-    return {key: manifest[key] for key in keys} | {"positives": positives(data, data.rows("train")).tolist()}
+    return {key: dict(data.manifest)[key] for key in keys} | {"positives": positives(data, data.rows("train")).tolist()}
 
 
 def positives(data: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:

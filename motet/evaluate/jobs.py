@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
-from motet.version import VERSION, runtime
+from motet import runtime
 from motet.batch import Layout
 from motet.data.dataset import Dataset
 from motet.model.ranker import Model
@@ -23,6 +23,7 @@ from motet.settings import atomic_file, fingerprint, parse, plain
 from motet.train.loop import Train, train
 from motet.train.run import new_network
 from motet.train.score import score_rows
+from motet.version import VERSION
 
 Floats = NDArray[np.float32]
 
@@ -37,6 +38,9 @@ class Job:
     train: Train
     scenario: int | None = None
     tasks: tuple[int, ...] | None = None
+
+    def __hash__(self) -> int:
+        return hash(self.key)
 
     @property
     def key(self) -> str:
@@ -111,7 +115,7 @@ def _work(job: Job, cache: Path) -> None:
     outcome = train(network, data, how, scenario=job.scenario)
     logits = {s: score_rows(network, data, data.rows(s, job.scenario)) for s in ("valid", "test")}
     with atomic_file(_path(cache, job)) as file:
-        save_file(logits | {"seconds": np.array([outcome.seconds])}, file.name)
+        file.write(save(logits | {"seconds": np.array([outcome.seconds])}))
 
 
 def _path(cache: Path, job: Job) -> Path:

@@ -6,25 +6,23 @@ users.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from motet.data.dataset import Dataset
+from motet.evaluate.plan import Evaluate
 from motet.evaluate.ranking import ranking_metrics, top_k
 from motet.scoring.blend import Blend
 from motet.train.run import Run
-
-if TYPE_CHECKING:
-    from motet.evaluate.evaluation import Evaluate
 
 TOP = 10
 Ints = NDArray[np.int64]
 
 
 def ranking(
-    run: Run, rows: Ints, blend: Blend, how: "Evaluate", *, say: Callable[[float], None] = lambda share: None
+    run: Run, rows: Ints, blend: Blend, how: Evaluate, *, say: Callable[[float], None] = lambda share: None
 ) -> list[dict[str, Any]]:
     """The report's `ranking`: one entry per scenario and kind that has a relevant task."""
     data, layout, entries = run.data, run.data.layout, []
@@ -51,7 +49,7 @@ def relevant_task(data: Dataset, kind: str, chosen: dict[str, str]) -> int | Non
 
 
 def _entry(
-    run: Run, rows: Ints, s: int, k: int, task: int, blend: Blend, how: "Evaluate", pairs: int
+    run: Run, rows: Ints, s: int, k: int, task: int, blend: Blend, how: Evaluate, pairs: int
 ) -> dict[str, Any] | None:
     data, rng = run.data, np.random.default_rng(how.seeds)
     catalogue = data.catalogue(s, kind=k)

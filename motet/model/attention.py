@@ -1,12 +1,35 @@
 """Scaled dot-product attention, softmax(Q Kᵀ / √d_k) V (Vaswani et al., NeurIPS 2017), for histories and candidates.
 
-Shapes: B requests, C candidates, L history length, D width, H heads.
+Shapes: B requests, C candidates, L history length, P real events of the batch, D width, H heads.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from motet.model.dropout import Dropout
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Where the P real events of a batch stand among its B × L places; only they are computed on."""
+
+    place_P: Tensor  # int64 into the flattened B · L places
+    mask_BL: Tensor
+
+    @classmethod
+    def of(cls, mask_BL: Tensor) -> "Packing":
+        return cls(mask_BL.flatten().nonzero()[:, 0], mask_BL)
+
+    def pack(self, x_BLx: Tensor) -> Tensor:
+        """[B, L, …] to [P, …]."""
+        return x_BLx.flatten(0, 1).index_select(0, self.place_P)
+
+    def pad(self, x_PD: Tensor) -> Tensor:
+        """[P, D] to [B, L, D], zero where no event stands."""
+        padded = x_PD.new_zeros(self.mask_BL.numel(), x_PD.shape[-1])
+        return padded.index_copy(0, self.place_P, x_PD).unflatten(0, self.mask_BL.shape)
 
 
 class CausalBlock(nn.Module):
@@ -19,20 +42,17 @@ class CausalBlock(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         self.feed = nn.Sequential(
-            nn.LayerNorm(width),
-            nn.Linear(width, 2 * width),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(2 * width, width),
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
         )
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_BLD: Tensor) -> Tensor:
+    def forward(self, x_PD: Tensor, packing: Packing) -> Tensor:
         """Padding stands at the end, so the causal mask alone keeps it from every real position."""
-        q, k, v = (_heads(part, self.heads) for part in self.qkv(self.norm(x_BLD)).chunk(3, -1))
+        qkv = packing.pad(self.qkv(self.norm(x_PD)))
+        q, k, v = (_heads(part, self.heads) for part in qkv.chunk(3, -1))
         mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x_BLD = x_BLD + self.dropout(self.out(_join(mixed)))
-        return x_BLD + self.dropout(self.feed(x_BLD))
+        x_PD = x_PD + self.dropout(self.out(packing.pack(_join(mixed))))
+        return x_PD + self.dropout(self.feed(x_PD))
 
 
 class CandidateAttention(nn.Module):
@@ -50,10 +70,10 @@ class CandidateAttention(nn.Module):
         self.null = nn.Parameter(torch.randn(2, width) * 0.02)
         self.out = nn.Linear(width, width)
 
-    def forward(self, query_BCQ: Tensor, history_BLD: Tensor, mask_BL: Tensor) -> Tensor:
+    def forward(self, query_BCQ: Tensor, history_PD: Tensor, packing: Packing) -> Tensor:
         """What each candidate finds in the history, [B, C, D]."""
-        batch = len(history_BLD)
-        key, value = self.key_value(history_BLD).chunk(2, -1)
+        mask_BL, batch = packing.mask_BL, len(query_BCQ)
+        key, value = packing.pad(self.key_value(history_PD)).chunk(2, -1)
         null_key, null_value = (row.expand(batch, 1, -1) for row in self.null)
         key, value = torch.cat([null_key, key], 1), torch.cat([null_value, value], 1)
         allowed = torch.cat([mask_BL.new_ones(batch, 1), mask_BL], 1)[:, None, None]

@@ -3,7 +3,7 @@
 An event is an item view, the actions taken, the scenario, and how long ago. Encoders answer with one user vector and
 one vector per candidate; a user is encoded once per request.
 
-Shapes: B requests, C candidates, L history length, D width, T tasks.
+Shapes: B requests, C candidates, L history length, P real events of the batch, D width, I item view, T tasks.
 """
 
 from typing import Literal, Protocol
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.batch import History, Layout
-from motet.model.attention import CandidateAttention, CausalBlock
+from motet.model.attention import CandidateAttention, CausalBlock, Packing
 
 HistoryEncoder = Literal["attention", "lstm", "mean", "none"]
 
@@ -23,7 +23,9 @@ class Encoder(Protocol):
     user_width: int
     candidate_width: int
 
-    def __call__(self, events_BLI: Tensor, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """[B, user_width] and [B, C, candidate_width]."""
         ...
 
@@ -40,13 +42,15 @@ class Events(nn.Module):
         self.rank = nn.Embedding(layout.history_length, width)
         self.norm = nn.LayerNorm(width)
 
-    def forward(self, events_BLI: Tensor, history: History) -> Tensor:
+    def forward(self, events_PI: Tensor, packing: Packing, history: History) -> Tensor:
+        """[P, width]."""
         length = history.item_BL.shape[1]
         rank_BL = (history.length_B[:, None] - 1 - torch.arange(length, device=history.item_BL.device)).clamp(min=0)
-        gap = history.gap_BL / 10
-        gap_BL3 = torch.stack([gap, gap.square(), (-history.gap_BL).exp()], -1)
-        x_BLD = self.item(events_BLI) + self.action(history.action_BLT) + self.gap(gap_BL3)
-        return self.norm(x_BLD + self.scenario(history.scenario_BL) + self.rank(rank_BL))
+        action_PT, gap_P = packing.pack(history.action_BLT), packing.pack(history.gap_BL)
+        gap_P3 = torch.stack([gap_P / 10, (gap_P / 10).square(), (-gap_P).exp()], -1)
+        x_PD = self.item(events_PI) + self.action(action_PT) + self.gap(gap_P3)
+        x_PD = x_PD + self.scenario(packing.pack(history.scenario_BL)) + self.rank(packing.pack(rank_BL))
+        return self.norm(x_PD)
 
 
 class AttentionHistory(nn.Module):
@@ -60,12 +64,12 @@ class AttentionHistory(nn.Module):
         self.attend = CandidateAttention(item_width, width, heads)
         self.user_width = self.candidate_width = width
 
-    def forward(self, events_BLI: Tensor, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        x_BLD = self.events(events_BLI, history)
+    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
+        x_PD = self.events(events_PI, packing, history)
         for block in self.blocks:
-            x_BLD = block(x_BLD)
-        x_BLD = self.norm(x_BLD)
-        return _last(x_BLD, history.length_B), self.attend(item_BCI, x_BLD, history.mask_BL)
+            x_PD = block(x_PD, packing)
+        x_PD = self.norm(x_PD)
+        return _last(packing.pad(x_PD), history.length_B), self.attend(item_BCI, x_PD, packing)
 
 
 class LstmHistory(nn.Module):
@@ -78,8 +82,8 @@ class LstmHistory(nn.Module):
         self.user_width = width * len(layout.kinds)
         self.candidate_width = 0
 
-    def forward(self, events_BLI: Tensor, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        x_BLD = self.events(events_BLI, history)
+    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
+        x_BLD = packing.pad(self.events(events_PI, packing, history))
         states = []
         for kind, cell in enumerate(self.cells):
             of_kind_BL = history.mask_BL & (history.kind_BL == kind)
@@ -97,8 +101,8 @@ class MeanHistory(nn.Module):
         self.events = Events(layout, item_width, width)
         self.user_width, self.candidate_width = width, 0
 
-    def forward(self, events_BLI: Tensor, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        x_BLD = self.events(events_BLI, history) * history.mask_BL[..., None]
+    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
+        x_BLD = packing.pad(self.events(events_PI, packing, history))
         return x_BLD.sum(1) / history.length_B.clamp(min=1)[:, None], item_BCI[..., :0]
 
 
@@ -107,7 +111,7 @@ class NoHistory(nn.Module):
 
     user_width = candidate_width = 0
 
-    def forward(self, events_BLI: Tensor, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
         return item_BCI[:, 0, :0], item_BCI[..., :0]
 
 

@@ -3,7 +3,7 @@
 All categorical fields live in one table. In training the rows a batch touches are gathered once into a small leaf
 tensor, so gradients, optimizer state and cost depend on the batch and never on the vocabulary.
 
-Shapes: B requests, C candidates, L history length, K packed id columns, F fields, D embedding width, N numbers.
+Shapes: B requests, C candidates, P real history events, K packed id columns, F fields, D embedding width, N numbers.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from motet.batch import Batch, Field, Layout
+from motet.model.attention import Packing
 from motet.model.dropout import keep
 
 
@@ -52,7 +53,8 @@ class Table(nn.Module):
             flat = flat.long()
             embedded = self.weight[flat] * self.say_V[flat, None]
         parts = embedded.split([tensor.numel() for tensor in ids])
-        return [part.reshape(*tensor.shape, -1) for part, tensor in zip(parts, ids, strict=True)]
+        width = self.weight.shape[1]
+        return [part.reshape(*tensor.shape, width) for part, tensor in zip(parts, ids, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ class Inputs:
     user_BX: Tensor  # user and context: embeddings and numbers
     candidate_BCY: Tensor  # item and pair: embeddings and numbers
     item_BCI: Tensor  # the candidate's item view alone, in the space of history events
-    events_BLI: Tensor  # item views of the history
+    events_PI: Tensor  # item views of the P real events of the history
+    packing: Packing
 
 
 class InputLayer(nn.Module):
@@ -80,15 +83,16 @@ class InputLayer(nn.Module):
         self.candidate_width = self.item_width + len(layout.pair_numbers)
 
     def forward(self, batch: Batch) -> Inputs:
-        history = batch.history
-        ids = [batch.user_ids_BK, batch.context_ids_BK, batch.item_ids_BCK, history.item_ids_BLK]
+        packing = Packing.of(batch.history.mask_BL)
+        events_PK = packing.pack(batch.history.item_ids_BLK)
+        ids = [batch.user_ids_BK, batch.context_ids_BK, batch.item_ids_BCK, events_PK]
         user, context, item, events = self.table([self._drop(tensor) for tensor in ids])
         user_BX = torch.cat(
             [_pool(user, self.user), _pool(context, self.context), batch.user_numbers_BN, batch.context_numbers_BN], -1
         )
         item_BCF = _pool(item, self.item)
         candidate_BCY = torch.cat([item_BCF, batch.item_numbers_BCN, batch.pair_numbers_BCN], -1)
-        return Inputs(user_BX, candidate_BCY, item_BCF, _pool(events, self.item))
+        return Inputs(user_BX, candidate_BCY, item_BCF, _pool(events, self.item), packing)
 
     def _drop(self, ids: Tensor) -> Tensor:
         """Ids replaced by padding with probability `id_dropout`: the rest of the row must then speak."""

@@ -85,7 +85,7 @@ class Network(nn.Module):
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability for every candidate and task, [B, C, T]."""
         inputs = self.inputs(batch)
-        user_BD, found_BCD = self.history(inputs.events_BLI, batch.history, inputs.item_BCI)
+        user_BD, found_BCD = self.history(inputs.events_PI, inputs.packing, batch.history, inputs.item_BCI)
         user_BX = torch.cat([inputs.user_BX, user_BD], -1)
         candidate_BCY = torch.cat([inputs.candidate_BCY, found_BCD], -1)
         prior_SP = self.prior()

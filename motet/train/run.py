@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from motet.data.dataset import Dataset
 from motet.errors import InputError
@@ -63,8 +63,7 @@ def save_run(
     """Write the artifacts; `run.json` last, so that a run folder with one is whole."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_file(folder / "model.safetensors") as file:
-        temporary = Path(file.name)
-        save_file(weights, temporary)
+        file.write(save(weights))
     write_json(folder / "calibration.json", fit.to_dict())
     training = {key: value for key, value in asdict(outcome).items() if key != "log"}
     facts = {

@@ -2,7 +2,7 @@
 
 import torch
 
-from motet.model.attention import CandidateAttention, CausalBlock
+from motet.model.attention import CandidateAttention, CausalBlock, Packing
 
 
 def by_hand(attend: CandidateAttention, query_CD: torch.Tensor, history_LD: torch.Tensor) -> torch.Tensor:
@@ -24,7 +24,7 @@ def by_hand(attend: CandidateAttention, query_CD: torch.Tensor, history_LD: torc
 def test_candidate_attention_follows_its_formula_and_divides_by_root_d_once() -> None:
     torch.manual_seed(0)
     attend, query, history = CandidateAttention(6, 8, 2), torch.randn(1, 3, 6), torch.randn(1, 5, 8)
-    found = attend(query, history, torch.ones(1, 5, dtype=torch.bool))[0]
+    found = attend(query, history[0], Packing.of(torch.ones(1, 5, dtype=torch.bool)))[0]
     torch.testing.assert_close(found, by_hand(attend, query[0], history[0]))
 
 
@@ -32,22 +32,31 @@ def test_masked_events_do_not_change_what_a_candidate_finds() -> None:
     torch.manual_seed(1)
     attend, query, history = CandidateAttention(6, 8, 2), torch.randn(2, 3, 6), torch.randn(2, 7, 8)
     mask = torch.arange(7) < 4
-    long = attend(query, history, mask.expand(2, 7))
-    short = attend(query, history[:, :4], mask[:4].expand(2, 4))
+    real = history[:, :4].flatten(0, 1)
+    long = attend(query, real, Packing.of(mask.expand(2, 7)))
+    short = attend(query, real, Packing.of(mask[:4].expand(2, 4)))
     torch.testing.assert_close(long, short)
 
 
 def test_an_empty_history_gives_the_null_event_and_no_nan() -> None:
     torch.manual_seed(2)
     attend = CandidateAttention(6, 8, 2)
-    found = attend(torch.randn(2, 3, 6), torch.randn(2, 0, 8), torch.zeros(2, 0, dtype=torch.bool))
+    found = attend(torch.randn(2, 3, 6), torch.randn(0, 8), Packing.of(torch.zeros(2, 0, dtype=torch.bool)))
     torch.testing.assert_close(found, attend.out(attend.null[1]).expand(2, 3, 8))
 
 
 def test_self_attention_sees_no_later_event() -> None:
     torch.manual_seed(3)
-    block, x = CausalBlock(8, 2, 0.0).eval(), torch.randn(1, 6, 8)
+    block, x, packing = CausalBlock(8, 2, 0.0).eval(), torch.randn(6, 8), Packing.of(torch.ones(1, 6, dtype=torch.bool))
     changed = x.clone()
-    changed[:, 4:] += 1
-    torch.testing.assert_close(block(x)[:, :4], block(changed)[:, :4])
-    assert not torch.allclose(block(x)[:, 4:], block(changed)[:, 4:])
+    changed[4:] += torch.randn(2, 8)
+    before, after = block(x, packing), block(changed, packing)
+    torch.testing.assert_close(before[:4], after[:4])
+    assert not torch.allclose(before[4:], after[4:])
+
+
+def test_packing_drops_padding_and_puts_events_back_where_they_stood() -> None:
+    mask = torch.tensor([[True, True, False], [False, False, False], [True, False, False]])
+    x, packing = torch.randn(3, 3, 2), Packing.of(mask)
+    assert packing.pack(x).shape == (3, 2)
+    torch.testing.assert_close(packing.pad(packing.pack(x)), x * mask[..., None])

@@ -1,0 +1,119 @@
+"""One benchmark: prepare, train, evaluate with all controls and baselines, and print one JSON object.
+
+Valid is judged unless `--final` is given; test is touched once, at the end.
+"""
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from motet import experiment as stages
+from motet.data.sources import READERS
+from motet.model.ranker import presets
+from motet.terminal import steps
+
+CONTROLS = ("motet", "solo", "pooled")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """A data set and which of its tasks the macro is over."""
+
+    name: str
+    reader: str | None
+    macro_tasks: tuple[str, ...] | None = None  # None: all
+
+
+def arguments(what: str, *, needs_data: bool = True) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=what)
+    if needs_data:
+        parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--final", action="store_true", help="judge on test instead of valid")
+    parser.add_argument("--json", action="store_true", help="print one JSON object only")
+    parser.add_argument("--work", type=Path, default=Path("benchmarks/.work"), help="prepared folders, runs and caches")
+    parser.add_argument("--presets", nargs="*", default=[p for p in presets() if p not in CONTROLS])
+    parser.add_argument("--set", action="append", default=[], dest="changes", help="override one key of motet.toml")
+    return parser.parse_args()
+
+
+def run(benchmark: Benchmark, config: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Everything measured, with the wall time of the evaluation beside it."""
+    from motet.cli import _changes
+
+    work = args.work / benchmark.name
+    experiment = stages.read(config, _changes(args.changes))
+    experiment = stages.with_evaluate(
+        experiment, seeds=args.seeds, split="test" if args.final else "valid", presets=tuple(args.presets)
+    )
+    with steps() as say:
+        data = stages.prepare(experiment, config.parent, work / "prepared", progress=say, force=True)
+        run_folder = work / "runs" / "default"
+        trained = stages.train(experiment, data, run_folder, force=True, progress=say.training)
+        started = time.monotonic()
+        report = stages.evaluate(trained, experiment, say=say)
+    return summary(report, benchmark, time.monotonic() - started)
+
+
+def summary(report: dict[str, Any], benchmark: Benchmark, seconds: float) -> dict[str, Any]:
+    """The figures of a report, macro over the benchmark's tasks."""
+    wanted = benchmark.macro_tasks
+    others = [*report["baselines"], *report["controls"]]
+    return {
+        "benchmark": benchmark.name,
+        "split": report["split"],
+        "seeds": report["seeds"],
+        "rows": report["rows"],
+        "macro_auc": _mean(report["cells"], "value", wanted),
+        "macro_ne": _mean(report["cells"], "ne", wanted),
+        "baselines": {entry["name"]: _mean(entry["cells"], "value", wanted, like=report) for entry in others},
+        "presets": {entry["name"]: _mean(entry["cells"], "value", wanted, like=report) for entry in report["presets"]},
+        "baselines_ne": {entry["name"]: _mean(entry["cells"], "ne", wanted, like=report) for entry in others},
+        "verdicts": report["verdicts"],
+        "ranking": report["ranking"],
+        "cells": report["cells"],
+        "training": report["training"],
+        "machine": report["machine"],
+        "seconds": round(seconds, 1),
+    }
+
+
+def _mean(cells: list[dict[str, Any]], key: str, tasks: tuple[str, ...] | None, like: Any = None) -> float | None:
+    """Mean over the binary cells with at least 50 positives and negatives, of the chosen tasks."""
+    counted = {
+        (cell["scenario"], cell["task"])
+        for cell in (like["cells"] if like else cells)
+        if cell["metric"] == "auc"
+        and cell["positives"] is not None
+        and min(cell["positives"], cell["rows"] - cell["positives"]) >= 50
+        and (tasks is None or cell["task"] in tasks)
+    }
+    values = [cell[key] for cell in cells if (cell["scenario"], cell["task"]) in counted and cell[key] is not None]
+    return round(sum(values) / len(values), 4) if values else None
+
+
+def write_config(benchmark: Benchmark, args: argparse.Namespace) -> Path:
+    """The named reader's motet.toml, in the work folder."""
+    assert benchmark.reader is not None
+    config: Path = args.work / benchmark.name / "motet.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
+    config.write_text(READERS[benchmark.reader].schema_toml(args.data.resolve()), encoding="utf-8")
+    return config
+
+
+def show(found: dict[str, Any], as_json: bool) -> None:
+    """One JSON object, or the comparison as lines."""
+    if as_json:
+        sys.stdout.write(json.dumps(found, ensure_ascii=False) + "\n")
+        return
+    print(f"{found['benchmark']}, {found['split']}, {found['seeds']} seeds: macro AUC {found['macro_auc']}, "
+          f"macro ne {found['macro_ne']}, verdicts {found['verdicts']}, {found['seconds']} s")  # fmt: skip
+    for name, value in sorted((found["baselines"] | found["presets"]).items(), key=lambda pair: -(pair[1] or 0)):
+        print(f"  {name:<24} {value}")
+
+
+__all__ = ["Benchmark", "arguments", "replace", "run", "show", "summary", "write_config"]
