@@ -36,11 +36,14 @@ def settings(cls: type[C]) -> type[C]:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The parsed file; a syntax error or a missing file is an `InputError` naming the line."""
+    """The parsed file; a syntax error, or a file that is missing or unreadable, is an `InputError` naming the line."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError("no such file", where=str(path), fix="run `motet init FILES…` to write one") from None
+    except OSError as error:
+        fix = "name the motet.toml itself"
+        raise InputError(f"cannot be read: {error.strerror or error}", where=str(path), fix=fix) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not valid TOML: {error}", where=str(path), fix="correct the line named above") from None
 

@@ -26,7 +26,8 @@ Effect = Literal["row removed", "value made missing", "kept"]
 BAD_SHARE = 0.05
 """More than this share of a column's values being wrong means a wrong column or form, not dirt."""
 
-_ROW = "motet row"
+ROW = "motet row"
+"""The column that keeps each impression's place in its files, from 0."""
 
 
 @settings
@@ -71,13 +72,13 @@ class _Log:
         if rows.height == 0:
             return
         first = rows.row(0, named=True)
-        shown = ", ".join(f"{name}={value}" for name, value in list(first.items())[:6] if name != _ROW)
-        example = f"row {first[_ROW] + 1}: {shown}" if _ROW in first else shown
+        shown = ", ".join(f"{name}={value}" for name, value in list(first.items())[:6] if name != ROW)
+        example = f"row {first[ROW] + 1}: {shown}" if ROW in first else shown
         self.removals.append(Removal(rule, rows.height, why, example, effect))
         if self.folder is not None:
             name = re.sub(r"\W+", "_", rule.lower()).strip("_")
             with atomic_file(self.folder / f"{name}.parquet") as file:
-                rows.rename({_ROW: "row"} if _ROW in rows.columns else {}).write_parquet(file)
+                rows.rename({ROW: "row"} if ROW in rows.columns else {}).write_parquet(file)
 
     def drop(self, frame: pl.DataFrame, bad: pl.Series, rule: str, why: str) -> pl.DataFrame:
         """The frame without its bad rows."""
@@ -92,10 +93,11 @@ def clean(
 ) -> tuple[RawTables, tuple[Removal, ...]]:
     """The tables without what no rule lets pass, and what each rule found; rows keep their order.
 
-    In the result the time column holds float64 seconds (or the order index), and numeric features hold numbers.
+    In the result the time column holds float64 seconds (or the order index), numeric features hold numbers, and the
+    impressions have a column more: `ROW`.
     """
     log = _Log(removed_folder if settings.write_removed else None)
-    rows = tables.impressions.with_row_index(_ROW)
+    rows = tables.impressions.with_row_index(ROW)
     rows = _drop_duplicates(rows, schema, settings, log)
     rows = _drop_missing_keys(rows, schema, log)
     rows = _drop_unlisted_scenarios(rows, schema, log)
@@ -112,17 +114,17 @@ def clean(
         counts = "; ".join(f"{removal.rule}: {removal.rows}" for removal in log.removals)
         fix = "check the columns and settings that these rules read"
         raise InputError(f"cleaning removed every row ({counts})", where="impressions", fix=fix)
-    return replace(tables, impressions=rows.drop(_ROW), users=users, items=items), tuple(log.removals)
+    return replace(tables, impressions=rows, users=users, items=items), tuple(log.removals)
 
 
 def _drop_duplicates(rows: pl.DataFrame, schema: Schema, settings: Clean, log: _Log) -> pl.DataFrame:
     if not settings.duplicates or schema.columns.time is None:
         return rows
-    columns = [name for name in rows.columns if name != _ROW]
+    columns = [name for name in rows.columns if name != ROW]
     kept = rows.unique(columns, keep="first", maintain_order=True)
     if kept.height == rows.height:
         return rows
-    bad = ~rows[_ROW].is_in(kept[_ROW].implode())
+    bad = ~rows[ROW].is_in(kept[ROW].implode())
     return log.drop(rows, bad, "duplicates", "equal to an earlier row in every column that the schema reads")
 
 
@@ -193,7 +195,7 @@ def _refuse_wrong_column(rows: pl.DataFrame, task: Task, given: pl.Series, bad: 
         return
     wrong = given.filter(bad)
     values = ", ".join(repr(value) for value in wrong.unique(maintain_order=True).head(3).to_list())
-    row = int(rows[_ROW].filter(bad)[0]) + 1
+    row = int(rows[ROW].filter(bad)[0]) + 1
     message = (
         f"label column {task.label!r} holds {values} (first in row {row}); {share:.0%} of its values are not {wish}"
     )

@@ -30,7 +30,7 @@ def seconds_of(series: pl.Series, *, where: str) -> pl.Series:
         return _from_numbers(series.cast(pl.Float64))
     if dtype == pl.Null:
         return series.cast(pl.Float64)
-    if dtype in {pl.String, pl.Categorical, pl.Enum}:
+    if isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
         return _from_text(series.cast(pl.String), where)
     raise InputError(f"column {series.name!r} holds {dtype}, which is no time", where=where, fix=_FIX)
 

@@ -42,7 +42,7 @@ class Impressions:
     scenario: Tensor  # int32
     split: Tensor  # int8 index into SPLITS
     time: Tensor  # float64 seconds, or an order index
-    row: Tensor  # int64 place in the cleaned table
+    row: Tensor  # int64 place in the files that were read, from 0
     labels: Tensor  # [N, T] float32
     context_ids: Tensor  # [N, K] int32
     context_numbers: Tensor

@@ -67,6 +67,8 @@ def _check(event: Mapping[str, Any], place: int, layout: Layout) -> None:
             raise InputError(f"unknown key {key!r}", where=where, fix=nearest(key, [*_WORDS, *tasks]))
         if key in tasks and not isinstance(value, int | float | None):
             raise InputError(f"{key!r} should be a number, not {value!r}", where=where, fix=f'"{key}": 1')
+    if not isinstance(event.get("time"), int | float | None):
+        raise InputError(f"the time should be a number, not {event['time']!r}", where=where, fix='"time": 1714566600')
     scenarios = [scenario.name for scenario in layout.scenarios]
     if event.get("scenario") is not None and event["scenario"] not in scenarios:
         message = f"unknown scenario {event['scenario']!r}"

@@ -57,7 +57,7 @@ def label_values(series: pl.Series) -> pl.Series:
     dtype = series.dtype
     if dtype == pl.Boolean or dtype.is_numeric() or dtype == pl.Null:
         return series.cast(pl.Float64).fill_nan(None)
-    if dtype not in {pl.String, pl.Categorical, pl.Enum}:
+    if not isinstance(dtype, pl.String | pl.Categorical | pl.Enum):
         return pl.Series(series.name, [None], dtype=pl.Float64).new_from_index(0, series.len())
     text = series.cast(pl.String).str.strip_chars().str.to_lowercase()
     words = text.replace_strict(
@@ -102,7 +102,7 @@ def _sides(column: str, value: Value, columns: Mapping[str, pl.DataType], where:
     if isinstance(value, str):
         if dtype.is_temporal():
             return left.dt.epoch("us") / 1e6, pl.lit(moment(value, where=where))
-        if dtype in {pl.String, pl.Categorical, pl.Enum, pl.Null}:
+        if isinstance(dtype, pl.String | pl.Categorical | pl.Enum | pl.Null):
             return left.cast(pl.String), pl.lit(value)
         fix = "leave the quotes out"
         raise InputError(

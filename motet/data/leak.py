@@ -4,6 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from motet.data.arrays import Ints
 from motet.scoring.metrics import auc
 
 SUSPICIOUS = 0.9
@@ -18,16 +19,21 @@ def single_column_auc(values: pl.Series, labels: npt.NDArray[np.float64]) -> flo
 
     Numbers are taken as they are, in the better direction, missing ones lowest. Any other value is scored by its
     smoothed label rate in the other half of the rows, drawn at random, so that rare values cannot look predictive by
-    chance. At most 200,000 rows, drawn at random too, are looked at: even steps could fall on the period of slates.
+    chance. At most 200,000 rows, drawn at random too, are looked at.
     """
-    rows = np.flatnonzero(~np.isnan(labels))
-    if len(rows) > EVIDENCE_ROWS:
-        rows = np.sort(np.random.default_rng(_SEED).choice(rows, EVIDENCE_ROWS, replace=False))
+    rows = evidence(np.flatnonzero(~np.isnan(labels)))
     labels, values = labels[rows], values[rows]
     if values.dtype.is_numeric() or values.dtype.is_temporal():
         found = auc(labels, _numbers(values))
         return max(found, 1 - found)
     return auc(labels, _rates(values, labels))
+
+
+def evidence(rows: Ints) -> Ints:
+    """At most 200,000 of the rows, drawn at random, in order: even steps could fall on the period of slates."""
+    if len(rows) <= EVIDENCE_ROWS:
+        return rows
+    return np.sort(np.random.default_rng(_SEED).choice(rows, EVIDENCE_ROWS, replace=False))
 
 
 def _numbers(values: pl.Series) -> npt.NDArray[np.float64]:

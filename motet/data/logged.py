@@ -7,7 +7,7 @@ import polars as pl
 
 from motet.batch import SPLITS
 from motet.data.arrays import Bools, Floats, Ids, Ints, Numbers
-from motet.data.clean import Clean
+from motet.data.clean import ROW, Clean
 from motet.data.entities import Kinds, entity_table, find_kinds, find_scenarios
 from motet.data.features import CLOCK
 from motet.data.files import RawTables
@@ -29,7 +29,7 @@ class Logged:
     items: pl.DataFrame
     scenarios: tuple[Scenario, ...]
     kinds: Kinds
-    row_N: Ints  # place in the cleaned table
+    row_N: Ints  # place in the files, from 0
     time_N: Floats
     user_N: Ids  # rows of the packed users table
     item_N: Ids
@@ -48,7 +48,7 @@ class Logged:
 def log_impressions(tables: RawTables, schema: Schema, cleaning: Clean, splitting: Split, stages: Stages) -> Logged:
     """Everything about the impressions that needs no fitting; leaks and empty splits are an `InputError`."""
     stages.begin("labels")
-    impressions, columns = tables.impressions, schema.columns
+    impressions, columns = tables.impressions.drop(ROW), schema.columns
     users = entity_table(tables.users, columns.user, impressions[columns.user])
     kinds = find_kinds(entity_table(tables.items, columns.item, impressions[columns.item]), schema)
     scenarios, scenario_N = find_scenarios(impressions, schema)
@@ -69,7 +69,7 @@ def log_impressions(tables: RawTables, schema: Schema, cleaning: Clean, splittin
         items=kinds.items,
         scenarios=scenarios,
         kinds=kinds,
-        row_N=order.astype(np.int64),
+        row_N=tables.impressions[ROW].to_numpy().astype(np.int64)[order],
         time_N=time_N[order],
         user_N=user_N[order],
         item_N=item_N[order],

@@ -45,7 +45,7 @@ class Manifest(TypedDict):
 
     format: str
     motet: str
-    fingerprint: str
+    fingerprint: str  # of schema, settings and the files' content
     schema: dict[str, Any]
     settings: dict[str, Any]
     files: list[Source]

@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from motet.data.arrays import Bools, Numbers
-from motet.data.leak import EVIDENCE_ROWS, SUSPICIOUS, single_column_auc
+from motet.data.leak import SUSPICIOUS, evidence, single_column_auc
 from motet.data.numbers import values_of
 from motet.data.tags import column_of
 from motet.data.vocab import key_strings
@@ -17,10 +17,9 @@ _FEWEST = 10  # positives and negatives below which an AUC says nothing
 def check_leaks(schema: Schema, impressions: pl.DataFrame, labels_NT: Numbers, train_N: Bools) -> None:
     """An `InputError` for the first context feature whose AUC against a binary label exceeds 0.9 on train rows.
 
-    Features marked `known_before = true` are trusted. At most 200,000 evenly spaced rows are looked at.
+    Features marked `known_before = true` are trusted. At most 200,000 rows, drawn at random, are looked at.
     """
-    rows = np.flatnonzero(train_N)
-    rows = rows[:: max(1, -(-len(rows) // EVIDENCE_ROWS))]
+    rows = evidence(np.flatnonzero(train_N))
     frame, labels_RT = impressions[rows], labels_NT[rows]
     for column, feature in schema.features.of("context").items():
         if feature.known_before or feature.form not in {"categorical", "numeric"}:

@@ -40,8 +40,8 @@ from motet.data.tables import read_tables
 from motet.data.write import write_arrays
 from motet.errors import InputError
 from motet.schema import Schema
+from motet.settings import fingerprint, write_json
 from motet.settings import settings as checked
-from motet.settings import write_json
 
 STAGES = ("read", "clean", "labels", "split", "features", "running", "history", "write")
 _TABLES = ("impressions", "users", "items", "edges")
@@ -198,7 +198,7 @@ def _manifest(
     return Manifest(
         format=FORMAT,
         motet=made_from["motet"],
-        fingerprint=same_identity(schema, settings),
+        fingerprint=fingerprint([made_from, [source["sha256"] for source in sources]]),
         schema=made_from["schema"],
         settings=made_from["settings"],
         files=sources,

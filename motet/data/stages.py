@@ -1,6 +1,5 @@
 """Long work in stages: told while it runs, timed, resumed after a kill, and never visible half done."""
 
-import errno
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -8,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from motet.errors import InputError
+from motet.errors import InputError, disk_is_full
 
 Progress = Callable[[str, float], None]
 """Called with the name of the stage that begins and the share of stages done."""
@@ -64,7 +63,7 @@ def building(folder: Path) -> Iterator[Building]:
         shutil.rmtree(work, ignore_errors=True)
         raise
     except Exception as error:
-        if not _disk_is_full(error):
+        if not disk_is_full(error):
             raise
         shutil.rmtree(work, ignore_errors=True)
         fix = "free some space, or prepare into a folder on another disk; what was there before is untouched"
@@ -85,9 +84,3 @@ def _replace(made: Path, folder: Path) -> None:
         folder.rename(old)
     made.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def _disk_is_full(error: Exception) -> bool:
-    """Polars tells it in words only."""
-    number = getattr(error, "errno", None)
-    return number in {errno.ENOSPC, errno.EDQUOT} or "os error 28" in str(error) or "No space left" in str(error)

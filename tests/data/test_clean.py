@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from motet.data.clean import Clean, Removal, clean
+from motet.data.clean import ROW, Clean, Removal, clean
 from motet.data.files import RawTables
 from motet.errors import InputError
 from motet.schema import Schema
@@ -56,7 +56,7 @@ def run(frame: pl.DataFrame, config: Schema | None = None, **settings: Any) -> t
 def test_clean_rows_pass_unchanged_and_nothing_is_reported() -> None:
     tables, removals = run(log())
     assert removals == {}
-    assert tables.impressions.equals(log().with_columns(pl.col("time").cast(pl.Float64)))
+    assert tables.impressions.drop(ROW).equals(log().with_columns(pl.col("time").cast(pl.Float64)))
 
 
 def test_exact_duplicates_keep_the_first() -> None:
@@ -67,6 +67,11 @@ def test_exact_duplicates_keep_the_first() -> None:
     assert removals["duplicates"].example is not None
     assert removals["duplicates"].example.startswith("row 101: user=u0, item=i0")
     assert run(frame, duplicates=False)[0].impressions.height == 103
+
+
+def test_each_row_keeps_its_place_in_the_files() -> None:
+    tables, _ = run(log(user={4: None}, item={90: None}))
+    assert tables.impressions[ROW].to_list() == [row for row in range(100) if row not in {4, 90}]
 
 
 def test_without_a_time_column_equal_rows_are_different_events() -> None:

@@ -102,3 +102,9 @@ def test_moment_of_a_setting() -> None:
         moment("tomorrow", where="split.test_from")
     with pytest.raises(InputError, match="is no time"):
         moment("", where="split.test_from")
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical(), pl.Enum(["2022-04-10 08:59:09", ""])], ids=str)
+def test_text_stored_as_categories_is_read_like_text(dtype: pl.DataType) -> None:
+    series = pl.Series("t", ["2022-04-10 08:59:09", ""]).cast(dtype)
+    assert seconds_of(series, where="").to_list() == [SECONDS, None]

@@ -184,3 +184,15 @@ def test_label_column_without_any_value_is_refused() -> None:
 )
 def test_label_values(values: list[Any], expected: list[float | None]) -> None:
     assert label_values(pl.Series("x", values)).to_list() == expected
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical(), pl.Enum(["yes", "no", "1"])], ids=str)
+def test_labels_stored_as_categories_are_read_like_text(dtype: pl.DataType) -> None:
+    assert label_values(pl.Series("x", ["yes", "no", "1", None]).cast(dtype)).to_list() == [1.0, 0.0, 1.0, None]
+
+
+@pytest.mark.parametrize("dtype", [pl.Categorical(), pl.Enum(["web", "app"])], ids=str)
+def test_a_condition_compares_categories_with_text(dtype: pl.DataType) -> None:
+    frame = pl.DataFrame({"surface": pl.Series(["web", "app", None]).cast(dtype)})
+    found = frame.select(condition_expr(parse_condition("surface = 'app'"), frame.schema))
+    assert found.to_series().to_list() == [False, True, False]

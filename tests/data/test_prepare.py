@@ -343,6 +343,25 @@ def test_without_times_the_order_of_the_rows_is_their_time(base):
     assert not any("hour" in name for name in data.layout.context_numbers)
 
 
+def test_the_fingerprint_changes_with_the_content_of_a_file(base):
+    before = prepare(shop.schema(), SETTINGS, base, base / "p")["fingerprint"]
+    assert prepare(shop.schema(), SETTINGS, base, base / "again")["fingerprint"] == before
+    shop.write(base, seed=9)
+    assert prepare(shop.schema(), SETTINGS, base, base / "p", force=True)["fingerprint"] != before
+
+
+def test_each_impression_tells_which_row_of_the_file_it_was(base):
+    frame = pl.read_parquet(base / "impressions.parquet")
+    holes = pl.int_range(600) % 100 == 7
+    frame = frame.with_columns(user_id=pl.when(holes).then(None).otherwise("user_id"))
+    frame.write_parquet(base / "impressions.parquet")
+    prepare(shop.schema(), SETTINGS, base, base / "p")
+    data = Dataset.open(base / "p")
+    users = data.user_keys(data.impressions.user.numpy())
+    assert len(users) == 594
+    assert frame["user_id"].gather(data.impressions.row.numpy()).to_list() == users
+
+
 def test_json_holds_no_nan(base):
     tasks = [{"name": "click", "label": "clicked", "scenarios": ["voice"]}]
     prepare(shop.schema(tasks=tasks), SETTINGS, base, base / "p")

@@ -85,6 +85,12 @@ title = "text"
 
 [split]
 by = "leave_last_out"
+
+[history]
+per_scenario = true  # the order index of one category says nothing about another's
+
+[running]
+keys = []  # nor about other users': what they did "before" a position is unknown
 """
 
 READER = Reader(name="amazon", files=FILES, origin=ORIGIN, schema_toml=schema_toml, read=read)

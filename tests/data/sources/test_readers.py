@@ -25,7 +25,7 @@ def through(name: str, folder: Path, *, splits: bool = True) -> tuple[RawTables,
     """A reader's schema and tables through cleaning, labels and split."""
     data = tomllib.loads(READERS[name].schema_toml(folder))
     how = parse(Split, data.pop("split"))
-    schema = parse(Schema, data)
+    schema = parse(Schema, {name: value for name, value in data.items() if name not in {"history", "running"}})
     tables, _ = clean(read_tables(schema, folder), schema, Clean())
     rows = tables.impressions
     times_N = times_of(rows, schema)
