@@ -25,6 +25,7 @@ from motet.schema import Form
 
 TRAIN_ROWS = 1_000_000
 LARGEST_FIELD = 254
+ROWS_PER_THREAD = 200_000  # on fewer rows threads wait for each other longer than they work
 LEAVES = (7, 31)
 LEARNING_RATE = 0.1
 ROUNDS, PATIENCE, UNJUDGED_ROUNDS, GROWTH = 200, 10, 60, 40
@@ -134,7 +135,7 @@ def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int
         "feature_pre_filter": False,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": cores(),
+        "num_threads": cores() if len(train.labels_N) >= ROWS_PER_THREAD else 1,
         "verbosity": -1,
     }
     rows = lightgbm.Dataset(train.inputs_NX, train.labels_N, categorical_feature=categories, params=settings)
