@@ -1,0 +1,178 @@
+"""Fills the generated blocks of README.md and docs/*.md, each between `<!-- table:NAME -->` and `<!-- /table:NAME -->`.
+
+    python docs/tables.py            rewrite them
+    python docs/tables.py --check    change nothing; name the files that are out of date and exit with 1
+
+Figures come from benchmarks/results/NAME.json as the benchmarks print them, keys and defaults of motet.toml from the
+dataclasses (`reference.py` beside this file). No figure in the documentation is typed by hand.
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from motet.baselines import BASELINES
+from motet.evaluate.words import SIGNS, number, percent
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BENCHMARKS = ("kuairand", "ml100k", "market")
+CONTROLS = {"solo": "solo: one model per cell", "pooled": "pooled: the scenario is a feature only"}
+DEFAULT = "**Motet, the default**"
+NOT_YET = "*Not measured yet.*"
+
+Found = Mapping[str, Any]
+"""What one benchmark printed."""
+BLOCK = re.compile(r"(<!-- table:([\w-]+) -->\n).*?(<!-- /table:\2 -->)", re.DOTALL)
+
+
+def results() -> dict[str, Found]:
+    """The benchmarks that have been measured, by name."""
+    paths = {name: RESULTS / f"{name}.json" for name in BENCHMARKS}
+    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+
+
+def overview(found: Mapping[str, Found]) -> str:
+    """Models × benchmarks by macro AUC, the best of each column in bold, and what it says in words."""
+    if not found:
+        return NOT_YET
+    columns = {name: _models(result) for name, result in found.items()}
+    labels = list(dict.fromkeys(label for models in columns.values() for label in models))
+    best = {name: max(_rounded(v) for v in models.values()) for name, models in columns.items()}
+    lines = [_row("macro AUC", *columns), _row("---", *("---:" for _ in columns))]
+    for label in labels:
+        values = [columns[name].get(label) for name in columns]
+        cells = [_bold(number(v), _rounded(v) == best[name]) for v, name in zip(values, columns, strict=True)]
+        lines.append(_row(label, *cells))
+    lines.append(_row("cells: gain, tie, unclear, loss", *(_verdicts(result) for result in found.values())))
+    return "\n".join([*lines, "", *(f"- {standing(name, result)}" for name, result in found.items())])
+
+
+def standing(name: str, found: Found) -> str:
+    """Whether the default is above the best baseline, and where it lost a cell; what speaks against it is said."""
+    ours, rivals = found["macro_auc"], _baselines(found)
+    label, best = max(rivals.items(), key=lambda pair: _rounded(pair[1]))
+    ahead = _rounded(ours) - _rounded(best)
+    how = "is above" if ahead > 0 else "is equal to" if ahead == 0 else "is **not** above"
+    seeds = "1 seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
+    sentence = (
+        f"{name} ({found['split']} split, {found['rows']:,} rows, {seeds}): the default's macro AUC of {number(ours)} "
+        f"{how} the best baseline's {number(best)} ({label}); {_losses(found)}."
+    )
+    if (share := found.get("informed_share")) is not None:
+        sentence += f" It goes {percent(share)} of the way from the base rate to the informed oracle."
+    return sentence
+
+
+def detail(name: str, found: Mapping[str, Found]) -> str:
+    """One benchmark: every model by macro AUC and macro ne, and every cell."""
+    if name not in found:
+        return NOT_YET
+    result = found[name]
+    ne = {label: result.get("baselines_ne", {}).get(key) for key, label in _labels(result).items()}
+    ne[DEFAULT] = result["macro_ne"]
+    models = sorted(_models(result).items(), key=lambda pair: -_rounded(pair[1]))
+    lines = [_row("model", "macro AUC", "macro ne"), _row("---", "---:", "---:")]
+    lines += [_row(label, number(value), number(ne.get(label))) for label, value in models]
+    lines += ["", standing(name, result), "", _row("cell", "metric", "value", "interval", "Δ to solo", "verdict")]
+    lines += [_row("---", "---", "---:", "---:", "---:", "---"), *map(_cell, result["cells"])]
+    facts = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
+    return "\n".join([*lines, "", f"Evaluated in {number(result['seconds'], 0)} s; {facts}."])
+
+
+def _cell(cell: Found) -> str:
+    verdict = cell["verdict"]
+    return _row(
+        f"{cell['scenario']} × {cell['task']}",
+        cell["metric"].replace("_", " "),
+        number(cell["value"]),
+        f"{number(cell['low'])} to {number(cell['high'])}",
+        number(cell["delta"]),
+        f"{SIGNS[verdict]} {verdict}" if verdict else "–",
+    )
+
+
+def _models(found: Found) -> dict[str, float | None]:
+    """Label to macro AUC: the default, baselines, presets, controls."""
+    labels, values = _labels(found), {**found["baselines"], **found["presets"]}
+    return {DEFAULT: found["macro_auc"]} | {label: values[key] for key, label in labels.items()}
+
+
+def _labels(found: Found) -> dict[str, str]:
+    """Name in the results to label, in the order of tables; controls last."""
+    known = {name: kind.label for name, kind in BASELINES.items() if name in found["baselines"]}
+    controls = {name: label for name, label in CONTROLS.items() if name in found["baselines"]}
+    return known | {name: f"preset `{name}`" for name in found["presets"]} | controls
+
+
+def _baselines(found: Found) -> dict[str, float | None]:
+    return {kind.label: found["baselines"][name] for name, kind in BASELINES.items() if name in found["baselines"]}
+
+
+def _losses(found: Found) -> str:
+    lost = [f"{cell['scenario']} × {cell['task']}" for cell in found["cells"] if cell["verdict"] == "loss"]
+    return f"a loss against solo in {', '.join(lost)}" if lost else "no cell is a loss against solo"
+
+
+def _verdicts(found: Found) -> str:
+    return ", ".join(str(found["verdicts"][verdict]) for verdict in ("gain", "tie", "unclear", "loss"))
+
+
+def _rounded(value: float | None) -> float:
+    """As it is printed, so that what looks equal is called equal."""
+    return float("-inf") if value is None else round(value, 3)
+
+
+def _bold(text: str, best: bool) -> str:
+    return f"**{text}**" if best else text
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def blocks() -> dict[str, Callable[[], str]]:
+    """Every generated block by name."""
+    from reference import reference
+
+    found = results()
+    figures = {name: partial(detail, name, found) for name in BENCHMARKS}
+    return {"results": partial(overview, found), "schema": reference, **figures}
+
+
+def rewritten(text: str, makers: Mapping[str, Callable[[], str]]) -> str:
+    """The text with the blocks of those names made anew."""
+
+    def made(block: re.Match[str]) -> str:
+        return f"{block[1]}\n{makers[block[2]]()}\n\n{block[3]}" if block[2] in makers else block[0]
+
+    return BLOCK.sub(made, text)
+
+
+def pages() -> list[Path]:
+    """Every page a person reads."""
+    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing, exit with 1 if anything would change")
+    check, makers, stale = parser.parse_args().check, blocks(), []
+    for path in pages():
+        before = path.read_text(encoding="utf-8")
+        if (after := rewritten(before, makers)) != before:
+            stale.append(path.relative_to(ROOT).as_posix())
+            if not check:
+                path.write_text(after, encoding="utf-8")
+    done = "out of date" if check else "rewritten"
+    print("\n".join(f"{done}: {name}" for name in stale) or "every block is up to date")
+    sys.exit(1 if check and stale else 0)
+
+
+if __name__ == "__main__":
+    main()
