@@ -74,7 +74,8 @@ def detail(name: str, found: Mapping[str, Found]) -> str:
     if name not in found:
         return NOT_YET
     result = found[name]
-    ne = {label: result.get("baselines_ne", {}).get(key) for key, label in _labels(result).items()}
+    told = {**result.get("baselines_ne", {}), **result.get("presets_ne", {})}
+    ne = {label: told.get(key) for key, label in _labels(result).items()}
     ne[DEFAULT] = result["macro_ne"]
     models = sorted(_models(result).items(), key=lambda pair: -_rounded(pair[1]))
     lines = [_row("model", "macro AUC", "macro ne"), _row("---", "---:", "---:")]
