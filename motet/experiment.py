@@ -4,13 +4,13 @@ The command line calls exactly these. Each stage gets its own settings, never th
 """
 
 import json
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tomli_w
 from pydantic import TypeAdapter
 
 from motet import runtime
@@ -32,10 +32,10 @@ from motet.schema import Schema
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.serve.pipeline import recommend as answer
-from motet.settings import atomic_file, nearest, parse, plain, read_toml, settings, write_json
+from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
 from motet.train.loop import Progress, Train
 from motet.train.loop import train as train_network
-from motet.train.run import Run, load_run, new_network, save_run
+from motet.train.run import JUDGING, Run, begin_run, check_learnable, load_run, new_network, save_run
 from motet.train.score import score_rows
 
 Say = Callable[[str, float], None]
@@ -64,17 +64,17 @@ class Experiment(Schema):
         return PrepareSettings(clean=self.clean, split=self.split, running=self.running, history=self.history)
 
 
-def read(path: Path, changes: dict[str, Any] | None = None) -> Experiment:
+def read(path: Path, changes: Mapping[str, Any] | None = None) -> Experiment:
     """The file, checked; `changes` ({"train.seed": 1}) override it. Errors name file, line and key."""
     data = read_toml(path)
     for key, value in (changes or {}).items():
-        section: Any = data
-        *parents, last = key.split(".")
-        for name in parents:
-            section = section.setdefault(name, {})
-        section[last] = value
+        _change(data, key, value)
     experiment = parse(Experiment, data, path=path)
-    resolve(experiment.model)
+    try:
+        resolve(experiment.model)
+    except InputError as error:
+        raise InputError(error.what, where=place(path, tuple(error.where.split("."))), fix=error.fix) from None
+    _check_names(experiment, path)
     return experiment
 
 
@@ -82,8 +82,9 @@ def json_schema() -> dict[str, Any]:
     """A JSON Schema of the file, for editors."""
     schema = TypeAdapter(Experiment).json_schema()
     model = TypeAdapter(Model).json_schema()
+    schema["$defs"] |= model.pop("$defs", {})
     schema["properties"]["model"] = model
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "motet.toml"} | schema
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | schema | {"title": "motet.toml"}
 
 
 def prepare(
@@ -99,11 +100,8 @@ def train(
 ) -> Run:
     """A trained run in `folder`; one that was killed goes on where it stopped, a finished one is read back."""
     model = resolve(experiment.model)
-    config = plain(experiment) | {"model": plain(model)}
-    _check_same(folder, config, force)
-    if not (folder / "run.json").exists():
-        with atomic_file(folder / "config.toml") as file:
-            tomli_w.dump(config, file)
+    check_learnable(data)
+    if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, force=force):
         network = new_network(data, model, experiment.train.seed)
         outcome = train_network(network, data, experiment.train, folder=folder, progress=progress)
         valid = data.rows("valid")
@@ -112,7 +110,7 @@ def train(
             score_rows(network, data, valid), data.labels(valid), data.scenarios(valid),
             scenarios=len(data.layout.scenarios), forms=forms,
         )  # fmt: skip
-        save_run(folder, network=network, model=model, train=experiment.train, data=data, outcome=outcome, fit=fitted)
+        save_run(folder, network=network, model=model, train=experiment.train, outcome=outcome, fit=fitted)
     return load_run(folder)
 
 
@@ -139,32 +137,19 @@ def blend_of(run: Run, experiment: Experiment) -> Blend:
     return Blend.of(layout.tasks, names, experiment.blend, scales)  # type: ignore[arg-type]
 
 
-def of_run(folder: Path) -> tuple[Run, Experiment]:
-    """A run with the settings it was trained by."""
-    return load_run(folder), parse(Experiment, read_toml(folder / "config.toml"), path=folder / "config.toml")
+def of_run(folder: Path, changes: Mapping[str, Any] | None = None) -> tuple[Run, Experiment]:
+    """A run with the settings it was trained by; `changes` are to how it is judged: [evaluate] and [blend]."""
+    for key in changes or {}:
+        if key.split(".")[0] not in JUDGING:
+            fix = f"a trained run keeps them; change {' or '.join(JUDGING)} here, or train another run"
+            raise InputError(f"{key!r} is a setting of training", where="--set", fix=fix)
+    return load_run(folder), read(folder / "config.toml", changes)
 
 
 def with_evaluate(experiment: Experiment, **changes: Any) -> Experiment:
     """The same experiment judged otherwise; changes that are None change nothing."""
     given = {key: value for key, value in changes.items() if value is not None}
-    return replace(experiment, evaluate=replace(experiment.evaluate, **given))
-
-
-def _check_same(folder: Path, config: dict[str, Any], force: bool) -> None:
-    """A run folder keeps its settings; other settings need another folder (or `force`, which starts it over)."""
-    path = folder / "config.toml"
-    if not path.exists():
-        return
-    stages = ("model", "train", "split", "clean", "running", "history", "tasks", "scenarios", "features")
-    before = read_toml(path)
-    changed = [name for name in stages if before.get(name) != config.get(name)]
-    if changed and not force:
-        raise InputError(f"this run was trained with other settings: [{'], ['.join(changed)}]", where=str(folder),
-                         fix="choose another --run, or start this one over with --force")  # fmt: skip
-    if force:
-        import shutil
-
-        shutil.rmtree(folder)
+    return replace(experiment, evaluate=parse(Evaluate, plain(experiment.evaluate) | given, prefix=("evaluate",)))
 
 
 def recommend(
@@ -214,16 +199,67 @@ def init(
     """Write a commented `motet.toml` for those tables; what was decided and why comes back."""
     if output.exists() and not force:
         raise InputError("this file exists", where=str(output), fix="choose another --output, or --force to replace it")
-    if reader is not None:
-        if reader not in READERS:
-            raise InputError(f"unknown reader {reader!r}", where="--reader", fix=nearest(reader, list(READERS)))
-        text, findings = READERS[reader].schema_toml(files[0]), []
-    else:
-        found = infer(files, base=output.parent)
+    if reader is None:
+        found = infer([_seen_from(file, output.parent) for file in files], base=output.parent)
         text, findings = found.toml, [asdict(finding) for finding in found.findings]
+    else:
+        text, findings = _through_reader(reader, files, output), []
     with atomic_file(output, "w") as file:
         file.write(text)
     return findings
+
+
+def _through_reader(reader: str, files: Sequence[Path], output: Path) -> str:
+    if reader not in READERS:
+        raise InputError(f"unknown reader {reader!r}", where="--reader", fix=nearest(reader, list(READERS)))
+    if len(files) != 1:
+        fix = f"name the folder that holds {READERS[reader].files}"
+        raise InputError("a reader takes one folder", where="FILES", fix=fix)
+    same = output.parent.resolve() == Path.cwd()
+    return READERS[reader].schema_toml(files[0] if same else files[0].resolve())
+
+
+def _seen_from(file: Path, base: Path) -> Path:
+    """A path of the current folder as one of `base`; absolute ones stay."""
+    if file.is_absolute() or base.resolve() == Path.cwd():
+        return file
+    return Path(os.path.relpath(file, base.resolve()))
+
+
+def _change(data: dict[str, Any], key: str, value: Any) -> None:
+    """Set `section.key` of a file as read."""
+    section: Any = data
+    *parents, last = key.split(".")
+    for name in parents:
+        section = section.setdefault(name, {})
+        if not isinstance(section, dict):
+            raise InputError(f"{name!r} in {key!r} is no section", where="--set", fix="write section.key=value")
+    section[last] = value
+
+
+def _check_names(experiment: Experiment, path: Path) -> None:
+    """Tasks, scenarios and kinds that settings name should be the schema's, where it lists them."""
+    tasks = [task.name for task in experiment.tasks]
+    scenarios = [scenario.name for scenario in experiment.scenarios]
+    kinds = [kind.name for kind in experiment.kinds]
+    weights = [key for key, value in experiment.blend.items() if not isinstance(value, dict)]
+    named = [key for key, value in experiment.blend.items() if isinstance(value, dict)]
+    for section, keys, known, what in (
+        (("train", "task_weights"), experiment.train.task_weights, tasks, "task"),
+        (("evaluate", "relevant_task"), experiment.evaluate.relevant_task, kinds, "kind"),
+        (("blend",), weights, tasks, "task"),
+        (("blend",), named, scenarios, "scenario"),
+    ):
+        for key in keys:
+            if known and key not in known:
+                raise InputError(f"unknown {what} {key!r}", where=place(path, (*section, key)), fix=nearest(key, known))
+    for kind, name in experiment.evaluate.relevant_task.items():
+        if name not in tasks:
+            where = place(path, ("evaluate", "relevant_task", kind))
+            raise InputError(f"unknown task {name!r}", where=where, fix=nearest(name, tasks))
+    for key in ("epochs", "batch_size", "evaluations_per_epoch", "patience", "checkpoint_every"):
+        if (value := getattr(experiment.train, key)) < 1:
+            raise InputError(f"{value} is too small", where=place(path, ("train", key)), fix="at least 1")
 
 
 def check(experiment: Experiment, base: Path, *, progress: Say = lambda what, share: None) -> dict[str, Any]:

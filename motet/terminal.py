@@ -1,17 +1,21 @@
 """What a command shows: progress on stderr when it is a terminal, one JSON object on stdout when asked for."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from motet.errors import InputError
+from motet.errors import InputError, disk_is_full
+
+__all__ = ["escape", "explained", "log", "out", "print_json", "say_line", "show", "show_slate", "steps"]
 
 out = Console(highlight=False)
 log = Console(stderr=True, highlight=False)
@@ -53,6 +57,11 @@ def steps() -> Iterator[Steps]:
         yield Steps(progress)
 
 
+def say_line(text: str) -> None:
+    """One line on stdout, as long as it is: paths can be copied and lines grepped."""
+    out.print(text, soft_wrap=True)
+
+
 def print_json(value: object) -> None:
     """One JSON object on stdout and nothing else."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
@@ -60,32 +69,46 @@ def print_json(value: object) -> None:
 
 @contextmanager
 def explained(as_json: bool) -> Iterator[None]:
-    """A person's mistake ends the command with its message and exit code 2."""
+    """A person's mistake, a full disk or a closed folder ends the command with a message and exit code 2."""
     try:
         yield
     except InputError as error:
-        if as_json:
-            print_json({"error": error.what, "where": error.where, "fix": error.fix})
-        place = f"[bold]{_plain(error.where)}[/]: " if error.where else ""
-        log.print(f"[red]error[/] {place}{_plain(error.what)}", soft_wrap=True)
-        if error.fix:
-            log.print(f"[green]fix[/]   {_plain(error.fix)}", soft_wrap=True)
-        raise SystemExit(2) from None
+        _refuse(error, as_json)
     except KeyboardInterrupt:
         log.print("stopped; the same command goes on where it was")
         raise SystemExit(130) from None
+    except Exception as error:
+        if (mistake := _as_mistake(error)) is None:
+            raise
+        _refuse(mistake, as_json)
 
 
-def _plain(text: str) -> str:
-    """Text in which brackets are no markup."""
-    return text.replace("[", r"\[")
+def _refuse(error: InputError, as_json: bool) -> NoReturn:
+    if as_json:
+        print_json({"error": error.what, "where": error.where, "fix": error.fix})
+    place = f"[bold]{escape(error.where)}[/]: " if error.where else ""
+    log.print(f"[red]error[/] {place}{escape(error.what)}", soft_wrap=True)
+    if error.fix:
+        log.print(f"[green]fix[/]   {escape(error.fix)}", soft_wrap=True)
+    raise SystemExit(2) from None
+
+
+def _as_mistake(error: Exception) -> InputError | None:
+    """What a file system says, in words; None for an error of another sort."""
+    where = os.fsdecode(name) if isinstance(name := getattr(error, "filename", None), str | bytes) else ""
+    if disk_is_full(error):
+        fix = "free some space and run the same command again; what was finished before is untouched"
+        return InputError("the disk is full", where=where, fix=fix)
+    if isinstance(error, OSError) and where:
+        return InputError(os.strerror(error.errno or 0).lower(), where=where, fix="check the path and its permissions")
+    return None
 
 
 def show(report: dict[str, Any]) -> None:
     """A report on the terminal: the sentence, the matrix of cells, the comparison."""
     from motet.evaluate.console import baselines_table, cells_table
 
-    out.print(f"\n{report['sentence']}\n", soft_wrap=True)
+    out.print(f"\n{escape(report['sentence'])}\n", soft_wrap=True)
     out.print(cells_table(report))
     out.print(baselines_table(report))
 
@@ -94,15 +117,16 @@ def show_slate(slate: dict[str, Any]) -> None:
     """One slate as a table: place, item, what each task predicts, score."""
     known = "" if slate["known_user"] else " (unknown user)"
     title = f"{slate['scenario']} · {slate['kind']}{known}"
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("#", justify="right")
-    table.add_column("item")
+    table = Table(title=escape(title), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("#", justify="right", min_width=2)
+    widest = max((len(item["item"]) for item in slate["items"]), default=4)
+    table.add_column("item", min_width=min(widest, 24))
     tasks = list(slate["items"][0]["predictions"]) if slate["items"] else []
-    for task in tasks:
-        table.add_column(task, justify="right")
-    table.add_column("score", justify="right")
+    for name in [*tasks, "score"]:
+        table.add_column(escape(name), justify="right", min_width=max(6, len(name)))
     table.add_column("what it is", overflow="ellipsis", no_wrap=True, max_width=48)
     for place, item in enumerate(slate["items"], start=1):
         values = [f"{item['predictions'][task]:.3f}" for task in tasks]
-        table.add_row(str(place), item["item"], *values, f"{item['score']:.3f}", item["text"] or "")
-    out.print(table)
+        score = f"{item['score']:.3f}"
+        table.add_row(str(place), escape(item["item"]), *values, score, escape(item["text"] or ""))
+    out.print(table if slate["items"] else f"[bold]{escape(title)}[/]: nothing left to show")

@@ -20,6 +20,10 @@ class Keys:
         """The row of a key, 1 if it is unknown."""
         return self._rows.get(key, UNKNOWN)
 
+    def all(self) -> list[str]:
+        """Every key, that of row 2 first."""
+        return list(self._rows)
+
     def keys(self, rows: Ints) -> list[str]:
         """The keys of known rows (from 2 on)."""
         return self._texts("key", rows)

@@ -1,6 +1,8 @@
 """Several runs side by side: macro averages and each cell, every number beside its distance to the first run."""
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich import box
@@ -30,6 +32,20 @@ def compare(reports: Sequence[Report]) -> dict[str, Any]:
         "verdicts": [dict(part_of(r, "verdicts")) for r in reports],
         "cells": [_cell(key, [_find(report, key) for report in reports]) for key in keys],
     }
+
+
+def read_reports(folders: Sequence[Path]) -> list[Report]:
+    """The reports of evaluated runs."""
+    reports = []
+    for folder in folders:
+        path, fix = folder / "report.json", f"motet evaluate {folder}"
+        if not path.exists():
+            raise InputError("this run has not been evaluated", where=str(folder), fix=fix)
+        try:
+            reports.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise InputError(f"this report cannot be read: {error}", where=str(path), fix=fix) from None
+    return reports
 
 
 def macro_table(comparison: Mapping[str, Any]) -> Table:

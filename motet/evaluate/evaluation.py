@@ -6,7 +6,7 @@ on valid itself, it is cross-fitted by user.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,19 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from motet import runtime
 from motet.baselines import BASELINES
 from motet.data.dataset import Dataset
-from motet.errors import InputError
 from motet.evaluate.cells import Cell, cell_table, macro, verdict_counts
-from motet.evaluate.jobs import Job, Scored, control, run_jobs, solo_jobs
+from motet.evaluate.jobs import Job, Jobs, Scored, run_jobs
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import sentence
 from motet.evaluate.slates import ranking
 from motet.evaluate.slices import slices
 from motet.model.fusion import VOICES
-from motet.model.ranker import resolve
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.scoring.metrics import Floats
-from motet.settings import nearest
 from motet.train.run import Run
 from motet.train.score import score_rows
 
@@ -69,12 +66,25 @@ class _Judge:
             resamples=resamples,
         )
 
+    def told(self, predictions_RNT: Floats) -> set[tuple[str, str]]:
+        """The cells of whose every observed row a model says something."""
+        layout, scenario_N = self.data.layout, self.data.scenarios(self.rows)
+        silent_NT = np.isnan(predictions_RNT).any(0) & ~np.isnan(self.data.labels(self.rows))
+        return {
+            (scenario.name, task.name)
+            for s, scenario in enumerate(layout.scenarios)
+            for t, task in enumerate(layout.tasks)
+            if not silent_NT[scenario_N == s, t].any()
+        }
+
     def entry(self, name: str, label: str, predictions_RNT: Floats, seconds: float | None) -> dict[str, Any]:
-        """A comparison model in the report: macro and per cell."""
-        cells = self.cells(predictions_RNT)
+        """A comparison model in the report: macro and per cell; null in cells that it does not predict."""
+        told, silent = self.told(predictions_RNT), {"value": None, "ne": None}
+        cells = self.cells(np.nan_to_num(predictions_RNT))
+        kept = [cell for cell in cells if (cell.scenario, cell.task) in told]
         keys = ("scenario", "task", "metric", "value", "ne")
-        entries = [{key: cell.to_dict()[key] for key in keys} for cell in cells]
-        return {"name": name, "label": label, "macro": macro(cells), "cells": entries, "seconds": seconds}
+        entries = [{key: cell.to_dict()[key] for key in keys} | ({} if cell in kept else silent) for cell in cells]
+        return {"name": name, "label": label, "macro": macro(kept), "cells": entries, "seconds": seconds}
 
 
 def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, share: None) -> dict[str, Any]:
@@ -82,8 +92,7 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
     started = time.monotonic()
     data = run.data
     judge = _Judge(data, how, data.rows("valid"), data.rows(how.split))
-    _check(how)
-    jobs = _Jobs.of(run, how)
+    jobs = Jobs.of(data, run.model, run.train, how)
     say("training seeds and controls", 0.0)
     cache = run.folder.parent / ".controls"
     scored = run_jobs(
@@ -133,50 +142,12 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
     return report | {"sentence": sentence(report)}
 
 
-@dataclass(frozen=True)
-class _Jobs:
-    """Which trainings the report needs, by role."""
-
-    seeds: list[Job]
-    solo: list[list[Job]]  # by seed
-    pooled: list[Job]
-    presets: dict[str, list[Job]]
-
-    @property
-    def all(self) -> list[Job]:
-        others = [job for jobs in self.presets.values() for job in jobs]
-        return [*self.seeds, *self.pooled, *others, *(job for jobs in self.solo for job in jobs)]
-
-    @classmethod
-    def of(cls, run: Run, how: Evaluate) -> "_Jobs":
-        data, trains = run.data, [replace(run.train, seed=run.train.seed + r) for r in range(how.seeds)]
-        pooled = control(run.model, preset="pooled", scenario="none", fusion="none", entire_space=False)
-
-        def whole(model: Any) -> list[Job]:
-            return [Job(data.folder, data.manifest["fingerprint"], model, train) for train in trains]
-
-        return cls(
-            seeds=whole(run.model)[1:],
-            solo=[solo_jobs(data, run.model, train) for train in trains] if how.controls else [],
-            pooled=whole(pooled) if how.controls else [],
-            presets={name: whole(resolve({"preset": name})) for name in how.presets},
-        )
-
-
-def _check(how: Evaluate) -> None:
-    for name in how.baselines:
-        if name not in BASELINES:
-            raise InputError(
-                f"unknown baseline {name!r}", where="evaluate.baselines", fix=nearest(name, list(BASELINES))
-            )
-
-
 def _whole(judge: _Judge, scored: Scored) -> Floats:
     """Calibrated predictions of a job over the whole matrix."""
     return judge.calibrated(scored.valid, scored.test if judge.how.split == "test" else scored.valid)
 
 
-def _solo(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored]) -> Floats:
+def _solo(judge: _Judge, jobs: Jobs, scored: dict[Job, Scored]) -> Floats:
     """Solo models side by side as one table of predictions, nan in cells that have none, [R, N, T]."""
     data, tables = judge.data, []
     for of_seed in jobs.solo:
@@ -192,7 +163,7 @@ def _solo(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored]) -> Floats:
     return np.stack(tables)
 
 
-def _controls(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored], solo_RNT: Floats | None) -> list[dict[str, Any]]:
+def _controls(judge: _Judge, jobs: Jobs, scored: dict[Job, Scored], solo_RNT: Floats | None) -> list[dict[str, Any]]:
     if solo_RNT is None:
         return []
     pooled = np.stack([_whole(judge, scored[job]) for job in jobs.pooled])
@@ -204,7 +175,7 @@ def _controls(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored], solo_RNT: F
     ]
 
 
-def _presets(judge: _Judge, jobs: _Jobs, scored: dict[Job, Scored]) -> list[dict[str, Any]]:
+def _presets(judge: _Judge, jobs: Jobs, scored: dict[Job, Scored]) -> list[dict[str, Any]]:
     return [
         judge.entry(
             name,
@@ -227,9 +198,12 @@ def _baseline(judge: _Judge, name: str, say: Say, share: float) -> dict[str, Any
 
 def _references(judge: _Judge, cells: Sequence[Cell]) -> list[dict[str, Any]]:
     """Predictions that came with the data, as they are; the share of the way from base rate to a ceiling on `ne`."""
-    ours, found = macro(cells)["ne"], []
+    found = []
     for reference, predictions in judge.data.references(judge.rows):
-        entry = judge.entry(reference.name, reference.name, predictions[None].astype(np.float64), None)
+        predictions_RNT = predictions[None].astype(np.float64)
+        told = judge.told(predictions_RNT)
+        ours = macro([cell for cell in cells if (cell.scenario, cell.task) in told])["ne"]
+        entry = judge.entry(reference.name, reference.name, predictions_RNT, None)
         ceiling = entry["macro"]["ne"]
         share = (
             (1 - ours) / (1 - ceiling) if reference.ceiling and ours is not None and ceiling not in (None, 1) else None

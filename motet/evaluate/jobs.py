@@ -5,8 +5,9 @@ of everything they depend on, so a second evaluation reads them back.
 """
 
 import multiprocessing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from safetensors.numpy import load_file, save
 from motet import runtime
 from motet.batch import Layout
 from motet.data.dataset import Dataset
-from motet.model.ranker import Model
+from motet.errors import InputError
+from motet.evaluate.plan import Evaluate
+from motet.model.ranker import Model, resolve
 from motet.settings import atomic_file, fingerprint, parse, plain
 from motet.train.loop import Train, train
 from motet.train.run import new_network
@@ -69,24 +72,64 @@ def run_jobs(
     done = len(wanted) - len(missing)
     if progress:
         progress(done, len(wanted))
-    if missing:
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(workers or runtime.cores(), len(missing)), mp_context=context) as pool:
-            futures = [pool.submit(_work, job, cache) for job in missing]
-            try:
-                for future in as_completed(futures):
-                    future.result()
-                    done += 1
-                    if progress:
-                        progress(done, len(wanted))
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    for finished in _trained(missing, cache, workers):
+        if progress:
+            progress(done + finished, len(wanted))
     return {job: _read(_path(cache, job)) for job in wanted}
 
 
+def _trained(jobs: list[Job], cache: Path, workers: int) -> Iterator[int]:
+    """Trains them side by side and tells how many are done; the first that fails stops the others."""
+    if not jobs:
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers or runtime.cores(), len(jobs)), mp_context=context) as pool:
+        futures = [pool.submit(_work, job, cache) for job in jobs]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                yield done
+        except BrokenProcessPool:
+            fix = "use fewer processes at a time: --set evaluate.workers=1; what was trained is kept"
+            raise InputError("a training process was killed, perhaps for lack of memory", fix=fix) from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Which trainings the report needs, by role."""
+
+    seeds: list[Job]
+    solo: list[list[Job]]  # by seed
+    pooled: list[Job]
+    presets: dict[str, list[Job]]
+
+    @property
+    def all(self) -> list[Job]:
+        others = [job for jobs in self.presets.values() for job in jobs]
+        return [*self.seeds, *self.pooled, *others, *(job for jobs in self.solo for job in jobs)]
+
+    @classmethod
+    def of(cls, data: Dataset, model: Model, train: Train, how: Evaluate) -> "Jobs":
+        trains = [replace(train, seed=train.seed + r) for r in range(how.seeds)]
+        pooled = control(model, preset="pooled", scenario="none", fusion="none", entire_space=False)
+
+        def whole(model: Model) -> list[Job]:
+            return [Job(data.folder, data.manifest["fingerprint"], model, train) for train in trains]
+
+        return cls(
+            seeds=whole(model)[1:],
+            solo=[solo_jobs(data, model, train) for train in trains] if how.controls else [],
+            pooled=whole(pooled) if how.controls else [],
+            presets={name: whole(resolve({"preset": name})) for name in how.presets},
+        )
+
+
 def solo_jobs(data: Dataset, model: Model, how: Train) -> list[Job]:
-    """One job per cell that has both a train and a valid label to learn from."""
+    """One job per cell that can be learnt alone; a loss weight means nothing there."""
+    how = replace(how, task_weights={})
     return [
         Job(data.folder, data.manifest["fingerprint"], model, how, scenario, (task,))
         for scenario, task in trainable_cells(data)
@@ -128,5 +171,5 @@ def _read(path: Path) -> Scored:
 
 
 def control(model: Model, **slots: Any) -> Model:
-    """The same sizes with other slots, as the pooled control and the presets are."""
+    """The same sizes with other slots, as the pooled control is."""
     return parse(Model, plain(model) | slots)

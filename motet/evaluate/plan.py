@@ -3,8 +3,11 @@
 from dataclasses import field
 from typing import Literal
 
+from pydantic import field_validator
+
 from motet.baselines import BASELINES
-from motet.settings import settings
+from motet.model.ranker import presets
+from motet.settings import nearest, settings
 
 
 @settings
@@ -17,7 +20,38 @@ class Evaluate:
     controls: bool = True  # train solo and pooled models (cached)
     baselines: tuple[str, ...] = tuple(BASELINES)
     presets: tuple[str, ...] = ("lstm-fusion",)
-    ranking_users: int = 200  # per scenario and kind
+    ranking_users: int = 200  # per scenario and kind; 0: no ranking
     ranking_pairs: int = 2_000_000  # candidates scored for ranking in all; fewer users when it would be more
     relevant_task: dict[str, str] = field(default_factory=dict)  # by kind; default: its first binary task
     workers: int = 0  # processes for controls; 0: one per core
+
+    @field_validator("seeds", "resamples")
+    @classmethod
+    def _positive(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("should be at least 1")
+        return value
+
+    @field_validator("ranking_users", "ranking_pairs", "workers")
+    @classmethod
+    def _not_negative(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError("should not be negative")
+        return value
+
+    @field_validator("baselines")
+    @classmethod
+    def _known_baselines(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(names, list(BASELINES), "baseline")
+
+    @field_validator("presets")
+    @classmethod
+    def _known_presets(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return _known(names, presets(), "preset")
+
+
+def _known(names: tuple[str, ...], known: list[str], what: str) -> tuple[str, ...]:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown {what} {name!r}: {nearest(name, known)}")
+    return names

@@ -1,8 +1,8 @@
 """Ranking quality: full-catalogue slates per scenario and kind for a sample of users, history masked.
 
 A user's request is made at the time of their first judged impression in the scenario (of all of them, when the split is
-by time): nothing later is seen. Relevant are the items on which the relevant task then happened. Nothing is sampled but
-users.
+by time): nothing later is known of anyone. Items that the user has been shown before are no candidates. Relevant are
+the candidates on which the relevant task then happened. Nothing is sampled but users.
 """
 
 from collections.abc import Callable
@@ -18,14 +18,17 @@ from motet.scoring.blend import Blend
 from motet.train.run import Run
 
 TOP = 10
+_SEED = 2207  # of the users who are sampled, and of ties
 Ints = NDArray[np.int64]
 
 
 def ranking(
     run: Run, rows: Ints, blend: Blend, how: Evaluate, *, say: Callable[[float], None] = lambda share: None
 ) -> list[dict[str, Any]]:
-    """The report's `ranking`: one entry per scenario and kind that has a relevant task."""
+    """The report's `ranking`: one entry per scenario and kind that has a relevant task; none for no users."""
     data, layout, entries = run.data, run.data.layout, []
+    if not how.ranking_users:
+        return []
     groups = [(s, k) for s in range(len(layout.scenarios)) for k in range(len(layout.kinds))]
     for done, (s, k) in enumerate(groups):
         say(done / len(groups))
@@ -51,7 +54,7 @@ def relevant_task(data: Dataset, kind: str, chosen: dict[str, str]) -> int | Non
 def _entry(
     run: Run, rows: Ints, s: int, k: int, task: int, blend: Blend, how: Evaluate, pairs: int
 ) -> dict[str, Any] | None:
-    data, rng = run.data, np.random.default_rng(how.seeds)
+    data, rng = run.data, np.random.default_rng(_SEED)
     catalogue = data.catalogue(s, kind=k)
     rows = rows[np.isin(data.item_rows(rows), catalogue)]
     relevant = rows[data.labels(rows)[:, task] > 0]
@@ -66,9 +69,8 @@ def _entry(
         scores[u] = score_catalogue(run, blend, int(user), s, k, catalogue, at)
         seen[u] = np.isin(catalogue, data.seen(int(user), before=at))
     top_UK = top_k(scores, TOP, rng, ~seen)
-    wanted = [
-        np.searchsorted(catalogue, np.unique(data.item_rows(relevant[data.users(relevant) == user]))) for user in users
-    ]
+    relevant_UC = np.array([np.isin(catalogue, data.item_rows(relevant[data.users(relevant) == u])) for u in users])
+    wanted = [np.flatnonzero(relevant_C) for relevant_C in relevant_UC & ~seen]
     popularity = np.bincount(data.item_rows(data.rows("train", s)), minlength=catalogue.max() + 1)[catalogue]
     return ranking_metrics(
         top_UK, np.cumsum([0, *(len(w) for w in wanted)]), np.concatenate(wanted),

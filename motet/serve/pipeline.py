@@ -3,13 +3,17 @@
 A user is known by key, or unknown, or described by an inline history; seen items are left out unless asked for.
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from motet.batch import Layout
 from motet.data.dataset import Dataset
+from motet.data.inline import InlineHistory
 from motet.errors import InputError
 from motet.scoring.blend import Blend
 from motet.settings import nearest
@@ -36,6 +40,17 @@ class Slate:
     items: tuple[Recommended, ...]
 
 
+@dataclass(frozen=True)
+class _Request:
+    """What the slates of one request share."""
+
+    user: int  # row of the users table, 1 unknown
+    scenario: int
+    history: InlineHistory | None
+    left_out: NDArray[np.int64]  # rows of the items table
+    at: float | None
+
+
 def recommend(
     run: Run,
     blend: Blend,
@@ -49,30 +64,35 @@ def recommend(
     exclude: Sequence[str] = (),
     at: float | None = None,
 ) -> list[Slate]:
-    """Slates of `n` items (default: the scenario's slate size) for each kind (default: all).
+    """Slates of `n` items (default: the scenario's slate size) for each kind (default: all that tasks apply to).
 
     `history` stands for the user's own: events {"item", "scenario", task: value}, oldest first. An unknown user is
     answered from features of items and scenario alone.
     """
     data, layout = run.data, run.data.layout
     s = _index(scenario, [each.name for each in layout.scenarios], "scenario")
-    chosen = [_index(kind, layout.kinds, "kind") for kind in (kinds or layout.kinds)]
     row = 1 if user is None else data.user_row(user)
     events = None if history is None else data.events_of(history)
-    left_out = {data.item_row(item) for item in exclude}
+    left_out = np.array([_known_item(data, item) for item in exclude], np.int64)
     if not seen:
-        left_out |= set((data.seen(row) if events is None else events.item).tolist())
-    return [_slate(run, blend, row, s, k, n or layout.scenarios[s].slate_size, events, left_out, at) for k in chosen]
+        left_out = np.union1d(left_out, data.seen(row) if events is None else events.item)
+    request = _Request(row, s, events, left_out, at)
+    size = n or layout.scenarios[s].slate_size
+    return [_slate(run, blend, request, k, size) for k in _kinds(layout, blend, s, kinds)]
 
 
-def _slate(
-    run: Run, blend: Blend, row: int, s: int, k: int, n: int, events: Any, left_out: set[int], at: float | None
-) -> Slate:
-    data, layout = run.data, run.data.layout
+def popular_user(data: Dataset) -> str:
+    """A user with a long history, to show recommendations for."""
+    counts = np.bincount(data.users(data.rows("train")))
+    return data.user_keys(np.array([int(counts[2:].argmax()) + 2]))[0]
+
+
+def _slate(run: Run, blend: Blend, request: _Request, k: int, n: int) -> Slate:
+    data, layout, s = run.data, run.data.layout, request.scenario
     items = data.catalogue(s, kind=k)
-    items = items[~np.isin(items, list(left_out))]
+    items = items[~np.isin(items, request.left_out)]
     mask_T = blend.applicable(layout.kinds[k])
-    predictions_CT = run.predict(np.array([row]), s, items, at, history=events)[0]
+    predictions_CT = run.predict(np.array([request.user]), s, items, request.at, history=request.history)[0]
     score_C = blend.score(predictions_CT, s, mask_T)
     best = np.argsort(-score_C, kind="stable")[:n]
     keys, texts = data.item_keys(items[best]), data.item_texts(items[best])
@@ -80,11 +100,25 @@ def _slate(
         Recommended(key, float(score_C[c]), _named(layout, predictions_CT[c], mask_T), text)
         for c, key, text in zip(best, keys, texts, strict=True)
     ]
-    return Slate(layout.scenarios[s].name, layout.kinds[k], row > 1 or events is not None, tuple(places))
+    known = request.user > 1 or request.history is not None
+    return Slate(layout.scenarios[s].name, layout.kinds[k], known, tuple(places))
 
 
-def _named(layout: Any, values_T: Any, mask_T: Any) -> dict[str, float]:
+def _named(layout: Layout, values_T: NDArray[np.float64], mask_T: NDArray[np.bool_]) -> dict[str, float]:
     return {task.name: float(values_T[t]) for t, task in enumerate(layout.tasks) if mask_T[t]}
+
+
+def _kinds(layout: Layout, blend: Blend, s: int, names: Sequence[str]) -> list[int]:
+    """The asked kinds, else all of whose items anything is predicted that has a weight."""
+    weights_T = np.array(blend.weights[s])
+    ranked = [bool(weights_T[blend.applicable(kind)].any()) for kind in layout.kinds]
+    chosen = [_index(kind, layout.kinds, "kind") for kind in names]
+    chosen = chosen or [k for k, weighed in enumerate(ranked) if weighed]
+    for k in chosen or [0]:
+        if not ranked[k]:
+            message = f"nothing to rank kind {layout.kinds[k]!r} by: no task that applies to it has a weight"
+            raise InputError(message, where="blend weights", fix="give one of its tasks a weight, or ask other kinds")
+    return chosen
 
 
 def _index(name: str, known: Sequence[str], what: str) -> int:
@@ -93,7 +127,10 @@ def _index(name: str, known: Sequence[str], what: str) -> int:
     return list(known).index(name)
 
 
-def popular_user(data: Dataset) -> str:
-    """A user with a long history, to show recommendations for."""
-    counts = np.bincount(data.users(data.rows("train")))
-    return data.user_keys(np.array([int(counts[2:].argmax()) + 2]))[0]
+def _known_item(data: Dataset, key: str) -> int:
+    row = data.item_row(key)
+    if row > 1:
+        return row
+    close = difflib.get_close_matches(key, data.item_names.all(), n=1)
+    fix = f"did you mean {close[0]!r}?" if close else f"items are known by column {data.schema.columns.item!r}"
+    raise InputError(f"unknown item {key!r}", where="--exclude", fix=fix)
