@@ -24,7 +24,7 @@ app = typer.Typer(
     epilog="Start with [bold]motet demo[/], or with your own tables: [bold]motet init FILES…[/]",
 )
 
-ConfigFile = Annotated[Path, typer.Argument(help="The motet.toml.", show_default=True)]
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The motet.toml.", show_default=True)]
 Prepared = Annotated[Path, typer.Option("--prepared", help="The prepared folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
@@ -34,7 +34,9 @@ Here = Path("motet.toml")
 
 @app.command()
 def init(
-    files: Annotated[list[Path], typer.Argument(help="Your tables: Parquet, CSV, TSV, JSONL, Arrow; or a folder.")],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILES", help="Your tables: Parquet, CSV, TSV, JSONL, Arrow.")
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Here,
     reader: Annotated[str, typer.Option(help="A named reader for a public data set; FILES is then its folder.")] = "",
     force: Force = False,
@@ -76,7 +78,7 @@ def check(
             print_json(found)
             return
         rows = sum(found["rows"].values())
-        shape = f"{len(found['scenarios'])} scenarios × {len({cell['task'] for cell in found['cells']})} tasks"
+        shape = stages.shape_of(len(found["scenarios"]), len({cell["task"] for cell in found["cells"]}))
         who = f"{rows:,} impressions, {found['users']:,} users, {found['items']:,} items"
         say_line(f"{escape(str(config))} is right: {who}, {shape}")
         for removal in found["removed"]:
@@ -145,7 +147,7 @@ def train(
 
 @app.command()
 def evaluate(
-    runs: Annotated[list[Path], typer.Argument(help="The run folder; several with --compare.")],
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN", help="The run folder; several with --compare.")],
     compare: Annotated[bool, typer.Option("--compare", help="Put evaluated runs side by side.")] = False,
     split: Annotated[str | None, typer.Option(help="test (default) or valid.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Paired seeds of the model and its controls.")] = None,
@@ -176,7 +178,7 @@ def evaluate(
 
 @app.command()
 def recommend(
-    run: Annotated[Path, typer.Argument(help="The run folder.")] = Path("runs/default"),
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")] = Path("runs/default"),
     user: Annotated[str | None, typer.Option(help="A user's key; left out or never seen: an unknown user.")] = None,
     scenario: Annotated[list[str], typer.Option(help="One or more; default: all.")] = [],  # noqa: B006
     kind: Annotated[list[str], typer.Option(help="One or more; default: all.")] = [],  # noqa: B006
@@ -279,4 +281,4 @@ def _named(config: Path) -> str:
 
 def main() -> None:
     """The entry point."""
-    app()
+    app(prog_name="motet")

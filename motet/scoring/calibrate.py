@@ -215,4 +215,6 @@ def _sums(group: Ints, x: Floats, groups: int) -> Floats:
 
 
 def _sigmoid(x: Floats) -> Floats:
-    return np.asarray(np.exp(-np.logaddexp(0, -x)))
+    """NaN, where nothing is predicted, stays NaN."""
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.exp(-np.logaddexp(0, -x)))

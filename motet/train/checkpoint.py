@@ -36,18 +36,26 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     final, building = folder / f"step-{checkpoint.step:08d}", folder / ".building"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    for name in ("weights", "best", "optimizer"):
-        tensors = {key: tensor.contiguous() for key, tensor in getattr(checkpoint, name).items()}
-        save_file(tensors, building / f"{name}.safetensors")
-    (building / "state.json").write_text(json.dumps({"step": checkpoint.step} | checkpoint.state), encoding="utf-8")
-    for file in building.iterdir():
-        _sync(file)
+    try:
+        _write(building, checkpoint)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)  # on a full disk the room is needed
+        raise
     shutil.rmtree(final, ignore_errors=True)
     os.replace(building, final)
     _sync(folder)
     for old in _steps(folder):
         if old != final:
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(building: Path, checkpoint: Checkpoint) -> None:
+    for name in ("weights", "best", "optimizer"):
+        tensors = {key: tensor.contiguous() for key, tensor in getattr(checkpoint, name).items()}
+        save_file(tensors, building / f"{name}.safetensors")
+    (building / "state.json").write_text(json.dumps({"step": checkpoint.step} | checkpoint.state), encoding="utf-8")
+    for file in building.iterdir():
+        _sync(file)
 
 
 def load(folder: Path) -> Checkpoint | None:

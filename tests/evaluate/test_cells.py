@@ -246,3 +246,15 @@ def test_macro_is_unweighted_over_cells_with_enough_of_both_classes():
         {"auc": 0.7, "gauc": 0.5, "log_loss": 0.4, "ne": 0.8, "ece": 0.02, "rmse": 1.5}
     )
     assert macro([replace(cell(), positives=3)]) == dict.fromkeys(["auc", "gauc", "log_loss", "ne", "ece", "rmse"])
+
+
+def test_one_user_has_a_value_but_no_interval() -> None:
+    labels, joint = np.array([[0.0], [1.0], [1.0]]), np.array([[[0.1], [0.4], [0.3]]])
+    (cell,) = cell_table(
+        scenarios=["all"], tasks=[Task(name="click", label="clicked")], scenario_N=[0, 0, 0], user_N=[7, 7, 7],
+        labels_NT=labels, joint_RNT=joint, solo_RNT=joint[:, ::-1], base_rates_ST=[[0.5]], positives_valid_ST=[[1]],
+    )  # fmt: skip
+    told = cell.to_dict()
+    assert told["value"] == 1.0
+    assert [told[name] for name in ("low", "high", "delta_low", "delta_high")] == [None] * 4
+    assert told["verdict"] == "unclear"

@@ -158,3 +158,8 @@ def test_calibration_curve_by_hand():
     assert curve.predicted == pytest.approx((3 / 20, 7 / 10))
     assert curve.observed == (1 / 2, 1)
     assert calibrate.calibration_curve([0, 1, 1], [0.4] * 3).rows == (3,)
+
+
+def test_what_is_not_predicted_stays_nan_without_a_warning() -> None:
+    calibration = Calibration.identity(1, ["binary"])
+    assert np.isnan(calibration.apply(np.array([[np.nan]]), np.array([0]))).all()
