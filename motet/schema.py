@@ -98,7 +98,9 @@ class Task:
             if text is not None:
                 parse_condition(text)
         except InputError as error:
-            raise ValueError(error.what) from None
+            mistake = ValueError(error.what)
+            mistake.add_note(error.fix)
+            raise mistake from None
         return text
 
     @field_validator("delay")

@@ -153,6 +153,8 @@ def _fix(cls: type[Any], error: Any, keys: tuple[str | int, ...]) -> str:
         return nearest(str(keys[-1]), [field.name for field in fields(owner)] if owner else [])
     if error["type"] in _MISSING:
         return f"add `{error['loc'][-1]} = …`"
+    if notes := getattr(error.get("ctx", {}).get("error"), "__notes__", None):
+        return str(notes[0])
     return "see `motet check --schema` for what is allowed here"
 
 

@@ -1,8 +1,10 @@
-"""What all tests share: property tests without a clock, and one small market, trained once and evaluated once."""
+"""What all tests share: property tests without a clock; a small market and a small log, each trained once."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+import small_log
 from command import done
 from hypothesis import settings
 
@@ -47,3 +49,19 @@ def evaluated(trained: Path) -> Path:
     """That run with its report."""
     done("evaluate", trained)
     return trained
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small log with its schema, prepared folder and run; tests only read it."""
+    folder = tmp_path_factory.mktemp("good")
+    small_log.write(folder)
+    done("train", folder / "motet.toml", "--prepared", folder / "prepared", "--run", folder / "run")
+    return folder
+
+
+@pytest.fixture
+def folder(good: Path, tmp_path: Path) -> Path:
+    """A copy of the small log to break."""
+    shutil.copytree(good, tmp_path / "shop")
+    return tmp_path / "shop"
