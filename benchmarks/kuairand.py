@@ -1,6 +1,6 @@
 """KuaiRand: four hour bands × click, long_view, profile_enter, comment (macro) and like (beside it), split by time.
 
-    python -m benchmarks.kuairand --data FOLDER [--json] [--seeds N] [--final]
+python -m benchmarks.kuairand --data FOLDER [--json] [--seeds N] [--final]
 """
 
 from benchmarks.common import Benchmark, arguments, run, show, write_config

@@ -1,6 +1,6 @@
 """The embedded market: how far from the base rate to the informed oracle, and whether the planted conflict shows.
 
-    python -m benchmarks.market [--json] [--seeds N] [--final]
+python -m benchmarks.market [--json] [--seeds N] [--final]
 """
 
 import json

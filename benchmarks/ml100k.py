@@ -1,6 +1,6 @@
 """MovieLens 100K: three age bands × liked, loved and stars; the last tenth of each user is test.
 
-    python -m benchmarks.ml100k --data FOLDER [--json] [--seeds N] [--final]
+python -m benchmarks.ml100k --data FOLDER [--json] [--seeds N] [--final]
 """
 
 from benchmarks.common import Benchmark, arguments, run, show, write_config

@@ -130,7 +130,7 @@ def load_run(folder: Path) -> Run:
         network = Network(data.layout, data.counts_V, model)
         network.load_state_dict(load_file(folder / "model.safetensors"))
         calibration = Calibration.from_dict(json.loads((folder / "calibration.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         message = f"this run cannot be read: {str(error).splitlines()[0]}"
         raise InputError(message, where=str(folder), fix=f"motet train --run {folder} --force") from error
     network.eval()

@@ -1,0 +1,49 @@
+"""What a benchmark prints has the keys that its figures are read by, taken from the report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.common import Benchmark, summary
+from motet.evaluate.verdict import VERDICTS
+
+KEYS = {"macro_auc", "macro_ne", "baselines", "presets", "verdicts", "cells", "seconds"}
+
+
+@pytest.fixture(scope="module")
+def report(evaluated: Path) -> Any:
+    return json.loads((evaluated / "report.json").read_text(encoding="utf-8"))
+
+
+def test_the_keys_and_where_they_come_from(report: Any) -> None:
+    found = summary(report, Benchmark("market", None), 12.34)
+    assert set(found) >= KEYS
+    assert found["macro_auc"] == pytest.approx(report["macro"]["auc"], abs=1e-4)
+    assert found["macro_ne"] == pytest.approx(report["macro"]["ne"], abs=1e-4)
+    assert set(found["baselines"]) >= {"popularity", "target-encoding-running", "logistic", "boosting"}
+    assert all(isinstance(value, float) for value in found["baselines"].values())
+    assert set(found["presets"]) >= {"lstm-fusion"}
+    assert set(found["verdicts"]) == set(VERDICTS)
+    assert found["cells"] == report["cells"]
+    assert found["seconds"] == 12.3
+
+
+def test_baselines_are_compared_on_the_cells_that_count_for_us(report: Any) -> None:
+    found = summary(report, Benchmark("market", None), 1.0)
+    large = {(c["scenario"], c["task"]) for c in report["cells"] if c["auc"] and 50 <= c["positives"] <= c["rows"] - 50}
+    logistic = next(entry for entry in report["baselines"] if entry["name"] == "logistic")
+    values = [cell["value"] for cell in logistic["cells"] if (cell["scenario"], cell["task"]) in large]
+    assert found["baselines"]["logistic"] == pytest.approx(sum(values) / len(values), abs=1e-4)
+
+
+def test_the_macro_is_over_the_chosen_tasks_only(report: Any) -> None:
+    clicks = [c["auc"] for c in report["cells"] if c["task"] == "click" and 50 <= c["positives"] <= c["rows"] - 50]
+    found = summary(report, Benchmark("market", None, ("click",)), 1.0)
+    assert found["macro_auc"] == pytest.approx(sum(clicks) / len(clicks), abs=1e-4)
+    assert summary(report, Benchmark("market", None, ("stars",)), 1.0)["macro_auc"] is None
+
+
+def test_it_is_json(report: Any) -> None:
+    json.dumps(summary(report, Benchmark("market", None), 1.0), allow_nan=False)
