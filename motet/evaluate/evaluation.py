@@ -171,7 +171,7 @@ def _controls(judge: _Judge, jobs: Jobs, scored: dict[Job, Scored], solo_RNT: Fl
             for name, of_role in (("solo", jobs.solo), ("pooled", [[job] for job in jobs.pooled]))}  # fmt: skip
     return [
         judge.entry("solo", "one model per cell", solo_RNT, cost["solo"]),
-        judge.entry("pooled", "one model that has the scenario as a feature", pooled, cost["pooled"]),
+        judge.entry("pooled", "one pooled model", pooled, cost["pooled"]),
     ]
 
 
