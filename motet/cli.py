@@ -34,9 +34,7 @@ Here = Path("motet.toml")
 
 @app.command()
 def init(
-    files: Annotated[
-        list[Path], typer.Argument(metavar="FILES", help="Your tables: Parquet, CSV, TSV, JSONL, Arrow.")
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Your tables: Parquet, CSV, TSV, JSONL, Arrow.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write it.")] = Here,
     reader: Annotated[str, typer.Option(help="A named reader for a public data set; FILES is then its folder.")] = "",
     force: Force = False,
