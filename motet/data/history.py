@@ -25,8 +25,8 @@ A = TypeVar("A", np.int32, np.float32, np.float64)
 class HistorySettings:
     """What counts as an event and how many of the last ones a ranker sees."""
 
-    length: int = 50
-    events: Literal["positive", "all"] = "positive"  # all: impressions without a reaction are events too
+    length: int = 20
+    events: Literal["positive", "all"] = "all"  # positive: only impressions that something came of
     per_scenario: bool = False  # a request sees only events of its own scenario
 
     @field_validator("length")

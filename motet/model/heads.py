@@ -30,10 +30,11 @@ class Heads(nn.Module):
         self.dropout = Dropout(dropout)
         self.parents = [layout.parent(task) for task in range(tasks)]
 
-    def forward(self, fused_BCTD: Tensor, scenario_B: Tensor) -> Tensor:
+    def forward(self, fused_BCTD: Tensor, scenario_B: Tensor, wide_BCT: Tensor | None = None) -> Tensor:
         """Logits of each task given its parent, [B, C, T]; regression: the label's expectation."""
         hidden = torch.relu(torch.einsum("bctd,tdh->bcth", fused_BCTD, self.first_TDH) + self.hidden_TH)
         out = torch.einsum("bcth,th->bct", self.dropout(hidden), self.last_TH) + self.bias_ST[scenario_B][:, None]
+        out = out if wide_BCT is None else out + wide_BCT
         return out * self.scale_T + self.start_ST[scenario_B][:, None]
 
     def marginal(self, logits_BCT: Tensor) -> Tensor:

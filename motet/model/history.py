@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from motet.batch import History, Layout
 from motet.model.attention import CandidateAttention, CausalBlock, Packing
 
+PRIOR_EVENTS = 10
+"""A mean over events is shrunk to zero as if this many events had said nothing."""
+
 HistoryEncoder = Literal["attention", "lstm", "mean", "none"]
 
 
@@ -31,26 +34,41 @@ class Encoder(Protocol):
 
 
 class Events(nn.Module):
-    """Event vectors: item view + actions + scenario + time gap + recency rank, summed and normalised."""
+    """Event vectors: the item view turned by what happened, plus scenario, time gap and recency rank.
+
+    What happened is counted from its base rate: at a click rate of 0.2 a click says +0.8 and a skip -0.2, and the sum
+    of item views weighted so is, up to scale, what a linear model of taste learns from them.
+    """
 
     def __init__(self, layout: Layout, item_width: int, width: int) -> None:
         super().__init__()
         self.item = nn.Linear(item_width, width)
-        self.action = nn.Linear(len(layout.tasks), width, bias=False)
+        self.action = nn.Linear(len(layout.tasks), width)
+        nn.init.ones_(self.action.weight)
+        nn.init.zeros_(self.action.bias)
         self.scenario = nn.Embedding(len(layout.scenarios), width)
         self.gap = nn.Linear(3, width)
         self.rank = nn.Embedding(layout.history_length, width)
-        self.norm = nn.LayerNorm(width)
+        for table in (self.scenario, self.rank):
+            nn.init.normal_(table.weight, std=0.02)
+        rates_ST = torch.tensor(layout.base_rates)
+        binary_T = torch.tensor([task.form == "binary" for task in layout.tasks])
+        self.register_buffer("rate_T", torch.where(binary_T, rates_ST.nanmean(0).nan_to_num(0.0), 0.0))
+        self.rate_T: Tensor
 
-    def forward(self, events_PI: Tensor, packing: Packing, history: History) -> Tensor:
-        """[P, width]."""
+    def forward(self, events_PI: Tensor, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
+        """Item views turned by actions, and whole event vectors; both [P, width]."""
         length = history.item_BL.shape[1]
         rank_BL = (history.length_B[:, None] - 1 - torch.arange(length, device=history.item_BL.device)).clamp(min=0)
-        action_PT, gap_P = packing.pack(history.action_BLT), packing.pack(history.gap_BL)
+        action_PT, gap_P = packing.pack(history.action_BLT) - self.rate_T, packing.pack(history.gap_BL)
         gap_P3 = torch.stack([gap_P / 10, (gap_P / 10).square(), (-gap_P).exp()], -1)
-        x_PD = self.item(events_PI) + self.action(action_PT) + self.gap(gap_P3)
-        x_PD = x_PD + self.scenario(packing.pack(history.scenario_BL)) + self.rank(packing.pack(rank_BL))
-        return self.norm(x_PD)
+        taste_PD = self.item(events_PI) * self.action(action_PT)
+        x_PD = taste_PD + self.gap(gap_P3) + self.scenario(packing.pack(history.scenario_BL))
+        return taste_PD, x_PD + self.rank(packing.pack(rank_BL))
+
+    def taste(self, taste_PD: Tensor, packing: Packing, history: History) -> Tensor:
+        """[B, width], the sum of turned item views, shrunk by its evidence: n / (n + prior) of their mean."""
+        return packing.pad(taste_PD).sum(1) / (history.length_B[:, None] + PRIOR_EVENTS)
 
 
 class AttentionHistory(nn.Module):
@@ -62,14 +80,18 @@ class AttentionHistory(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(width, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.attend = CandidateAttention(item_width, width, heads)
-        self.user_width = self.candidate_width = width
+        self.user_width, self.candidate_width = 2 * width, 2 * width
 
     def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        x_PD = self.events(events_PI, packing, history)
+        taste_PD, x_PD = self.events(events_PI, packing, history)
         for block in self.blocks:
             x_PD = block(x_PD, packing)
         x_PD = self.norm(x_PD)
-        return _last(packing.pad(x_PD), history.length_B), self.attend(item_BCI, x_PD, packing)
+        found_BCD = self.attend(item_BCI, x_PD, packing)
+        taste_BD = self.events.taste(taste_PD, packing, history)
+        met_BCD = taste_BD[:, None] * self.events.item(item_BCI)
+        user_BD = torch.cat([_last(packing.pad(x_PD), history.length_B), taste_BD], -1)
+        return user_BD, torch.cat([found_BCD, met_BCD], -1)
 
 
 class LstmHistory(nn.Module):
@@ -83,7 +105,7 @@ class LstmHistory(nn.Module):
         self.candidate_width = 0
 
     def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        x_BLD = packing.pad(self.events(events_PI, packing, history))
+        x_BLD = packing.pad(self.events(events_PI, packing, history)[1])
         states = []
         for kind, cell in enumerate(self.cells):
             of_kind_BL = history.mask_BL & (history.kind_BL == kind)
@@ -99,11 +121,12 @@ class MeanHistory(nn.Module):
     def __init__(self, layout: Layout, item_width: int, *, width: int) -> None:
         super().__init__()
         self.events = Events(layout, item_width, width)
-        self.user_width, self.candidate_width = width, 0
+        self.user_width = self.candidate_width = width
 
     def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        x_BLD = packing.pad(self.events(events_PI, packing, history))
-        return x_BLD.sum(1) / history.length_B.clamp(min=1)[:, None], item_BCI[..., :0]
+        taste_PD, _ = self.events(events_PI, packing, history)
+        taste_BD = self.events.taste(taste_PD, packing, history)
+        return taste_BD, taste_BD[:, None] * self.events.item(item_BCI)
 
 
 class NoHistory(nn.Module):

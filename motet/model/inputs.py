@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from motet.batch import Batch, Field, Layout
 from motet.model.attention import Packing
-from motet.model.dropout import keep
 
 
 @dataclass(slots=True)
@@ -28,7 +27,8 @@ class Table(nn.Module):
     """The one embedding table, [rows, D]; row 0 is padding and stays zero.
 
     An id's say grows with its evidence: row v is scaled by n_v / (n_v + evidence), n_v being how often it occurs in
-    train, so an unseen id is exactly zero and a rare one nearly so.
+    train, so an unseen id is exactly zero and a rare one nearly so. Unknown rows count as never seen: those that train
+    shows are rare ids, those that come later are new ones, and what holds for the first misleads about the second.
     """
 
     def __init__(self, counts_V: Tensor, dim: int, evidence: float) -> None:
@@ -69,13 +69,14 @@ class Inputs:
 
 
 class InputLayer(nn.Module):
-    """Looks up and concatenates; bags are averaged over their tags, ids are dropped at random in training."""
+    """Looks up and concatenates; bags are summed over their tags."""
 
-    def __init__(self, layout: Layout, counts_V: Tensor, dim: int, evidence: float, id_dropout: float) -> None:
+    def __init__(self, layout: Layout, counts_V: Tensor, dim: int, evidence: float) -> None:
         super().__init__()
+        counts_V = counts_V.clone()
+        counts_V[[field.offset for field in layout.fields]] = 0  # what is unknown in train is rare, later it is new
         self.table = Table(counts_V, dim, evidence)
         self.user, self.item, self.context = layout.of("user"), layout.of("item"), layout.of("context")
-        self.id_dropout = id_dropout
         self.item_width = len(self.item) * dim + len(layout.item_numbers)
         self.event_width = len(self.item) * dim
         self.user_width = (len(self.user) + len(self.context)) * dim
@@ -86,19 +87,13 @@ class InputLayer(nn.Module):
         packing = Packing.of(batch.history.mask_BL)
         events_PK = packing.pack(batch.history.item_ids_BLK)
         ids = [batch.user_ids_BK, batch.context_ids_BK, batch.item_ids_BCK, events_PK]
-        user, context, item, events = self.table([self._drop(tensor) for tensor in ids])
+        user, context, item, events = self.table(ids)
         user_BX = torch.cat(
             [_pool(user, self.user), _pool(context, self.context), batch.user_numbers_BN, batch.context_numbers_BN], -1
         )
         item_BCF = _pool(item, self.item)
         candidate_BCY = torch.cat([item_BCF, batch.item_numbers_BCN, batch.pair_numbers_BCN], -1)
         return Inputs(user_BX, candidate_BCY, item_BCF, _pool(events, self.item), packing)
-
-    def _drop(self, ids: Tensor) -> Tensor:
-        """Ids replaced by padding with probability `id_dropout`: the rest of the row must then speak."""
-        if not self.training or not self.id_dropout:
-            return ids
-        return ids * keep(ids.shape, self.id_dropout, ids.device)
 
 
 def _pool(embedded: Tensor, fields: tuple[Field, ...]) -> Tensor:

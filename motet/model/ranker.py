@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from motet.batch import Batch, CellOutput, Layout
 from motet.errors import InputError
-from motet.model.experts import ExpertScheme, Mixture, ProgressiveExtraction, Voices
+from motet.model.experts import ExpertScheme, Mixture, ProgressiveExtraction, SplitLinear, Voices
 from motet.model.fusion import CellFusion, ConcatFusion, NoFusion, WeightedFusion
 from motet.model.heads import Heads
 from motet.model.history import AttentionHistory, HistoryEncoder, LstmHistory, MeanHistory, NoHistory
 from motet.model.inputs import InputLayer
+from motet.model.interaction import Interaction
 from motet.model.scenario import Gate, Prior, ScenarioConditioning
 from motet.settings import nearest, parse, settings
 
@@ -29,21 +30,22 @@ class Model:
 
     preset: str = "motet"
     dim: int = 16  # width of an id's embedding
-    evidence: float = 10.0  # an id seen n times in train has the say n / (n + evidence); 0: every id full say
-    id_dropout: float = 0.1  # share of ids hidden in training
+    evidence: float = 100.0  # an id seen n times in train has the say n / (n + evidence); 0: every id full say
     history: HistoryEncoder = "attention"
-    history_width: int = 32
+    history_width: int = 16
     history_layers: int = 1
     history_heads: int = 2
+    interaction: int = 32  # width of the products of user and candidate; 0: none
     scenario: ScenarioConditioning = "gate"
     experts: ExpertScheme = "mmoe"
     expert_count: int = 4
-    expert_widths: tuple[int, int] = (128, 64)
+    expert_widths: tuple[int, int] = (64, 32)
     fusion: CellFusion = "weighted"
     cell_rank: int = 16
-    head_width: int = 32
+    head_width: int = 16
+    wide: bool = True  # logits also get a linear part of all inputs (Wide & Deep)
     entire_space: bool = True  # a chained task is its parent's probability times its own (ESMM)
-    dropout: float = 0.1
+    dropout: float = 0.3
 
 
 def presets() -> list[str]:
@@ -69,17 +71,20 @@ class Network(nn.Module):
         self.task_index = torch.tensor(range(len(layout.tasks)) if tasks is None else tasks)
         self.layout = restrict(layout, self.task_index.tolist())
         self.name, scenarios, count = model.preset, len(layout.scenarios), len(self.layout.tasks)
-        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence, model.id_dropout)
+        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence)
         self.history = _history(layout, self.inputs.event_width, model)
         self.prior = Prior(layout)
+        widths = self.inputs.user_width + self.history.user_width, self.inputs.event_width
+        self.interaction = Interaction(*widths, model.interaction) if model.interaction else None
         user_width = self.inputs.user_width + self.history.user_width
-        candidate_width = self.inputs.candidate_width + self.history.candidate_width
+        candidate_width = self.inputs.candidate_width + self.history.candidate_width + model.interaction
         gated = model.scenario == "gate"
         self.user_gate = Gate(self.prior.width, user_width, 32) if gated else None
         self.candidate_gate = Gate(self.prior.width, candidate_width, 32) if gated else None
         self.experts = _experts((user_width, candidate_width), self.prior.width, count, model)
         self.fusion = _fusion(scenarios, count, self.prior.width, model)
         self.heads = Heads(self.layout, model.expert_widths[1], model.head_width, model.dropout)
+        self.wide = zero(SplitLinear(user_width, candidate_width, count)) if model.wide else None
         self.entire_space = model.entire_space
 
     def forward(self, batch: Batch) -> CellOutput:
@@ -87,14 +92,16 @@ class Network(nn.Module):
         inputs = self.inputs(batch)
         user_BD, found_BCD = self.history(inputs.events_PI, inputs.packing, batch.history, inputs.item_BCI)
         user_BX = torch.cat([inputs.user_BX, user_BD], -1)
-        candidate_BCY = torch.cat([inputs.candidate_BCY, found_BCD], -1)
+        met = [] if self.interaction is None else [self.interaction(user_BX, inputs.item_BCI)]
+        candidate_BCY = torch.cat([inputs.candidate_BCY, found_BCD, *met], -1)
         prior_SP = self.prior()
         prior_BP = prior_SP[batch.scenario_B]
         if self.user_gate is not None and self.candidate_gate is not None:
             user_BX, candidate_BCY = self.user_gate(user_BX, prior_BP), self.candidate_gate(candidate_BCY, prior_BP)
         voices: Voices = self.experts(user_BX, candidate_BCY, prior_BP)
         fused_BCTD = self.fusion(voices, batch.scenario_B, prior_SP)
-        logits_BCT = self.heads(fused_BCTD, batch.scenario_B)
+        wide_BCT = None if self.wide is None else self.wide(user_BX, candidate_BCY)
+        logits_BCT = self.heads(fused_BCTD, batch.scenario_B, wide_BCT)
         return CellOutput(self.heads.marginal(logits_BCT) if self.entire_space else logits_BCT)
 
     @torch.inference_mode()
@@ -126,6 +133,13 @@ def restrict(layout: Layout, tasks: Sequence[int]) -> Layout:
         base_rates=tuple(tuple(row[t] for t in tasks) for row in layout.base_rates),
         label_scales=tuple(layout.label_scales[t] for t in tasks),
     )
+
+
+def zero(layer: SplitLinear) -> SplitLinear:
+    """A layer that starts by saying nothing."""
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
 
 
 def _history(layout: Layout, item_width: int, model: Model) -> Any:

@@ -105,8 +105,8 @@ def test_restricting_a_layout_keeps_a_chain_only_when_the_parent_is_kept() -> No
     assert restrict(layout, [2, 0]).label_scales == (layout.label_scales[2], layout.label_scales[0])
 
 
-def test_hidden_ids_and_dropout_are_for_training_only() -> None:
-    made, batch = network(resolve({"id_dropout": 0.5, "dropout": 0.5})), toy().batch(toy().rows("test"))
+def test_dropout_is_for_training_only() -> None:
+    made, batch = network(resolve({"dropout": 0.5})), toy().batch(toy().rows("test"))
     made.train()
     first, second = made(batch).logits_BCT, made(batch).logits_BCT
     assert not torch.allclose(first, second)
