@@ -13,8 +13,8 @@ test: setup  ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 check: setup  ## lint, types, layers: seconds
-	$(BIN)/ruff format --check motet tests benchmarks
-	$(BIN)/ruff check motet tests benchmarks
+	$(BIN)/ruff format --check motet tests benchmarks docs
+	$(BIN)/ruff check motet tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 

@@ -72,6 +72,7 @@ def summary(report: dict[str, Any], benchmark: Benchmark, seconds: float) -> dic
         "baselines": {entry["name"]: _mean(entry["cells"], "value", wanted, like=report) for entry in others},
         "presets": {entry["name"]: _mean(entry["cells"], "value", wanted, like=report) for entry in report["presets"]},
         "baselines_ne": {entry["name"]: _mean(entry["cells"], "ne", wanted, like=report) for entry in others},
+        "presets_ne": {entry["name"]: _mean(entry["cells"], "ne", wanted, like=report) for entry in report["presets"]},
         "verdicts": report["verdicts"],
         "ranking": report["ranking"],
         "cells": report["cells"],

@@ -80,7 +80,8 @@ def check(
         who = f"{rows:,} impressions, {found['users']:,} users, {found['items']:,} items"
         say_line(f"{escape(str(config))} is right: {who}, {shape}")
         for removal in found["removed"]:
-            say_line(f"[yellow]![/] {escape(removal['rule'])}: {removal['rows']:,} rows, {escape(removal['why'])}")
+            rule, effect, why = (escape(removal[key]) for key in ("rule", "effect", "why"))
+            say_line(f"[yellow]![/] {rule}: {removal['rows']:,} × {effect}, {why}")
         for warning in found["warnings"]:
             say_line(f"[yellow]![/] {escape(warning)}")
         say_line(f"next: motet prepare {_named(config)}".rstrip())
@@ -121,7 +122,10 @@ def train(
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Prepare if needed, then train one model for all cells; goes on exactly after a kill."""
+    """Prepare if needed, then train one model for all cells; goes on exactly after a kill.
+
+    With --force a prepared folder of other settings is made anew, and the run starts over.
+    """
     with explained(as_json):
         from motet import experiment as stages
         from motet.settings import changes_of
@@ -130,7 +134,7 @@ def train(
         changes |= {"train.seed": seed} if seed is not None else {}
         experiment = stages.read(config, changes)
         with steps() as say:
-            data = stages.prepare(experiment, config.parent, prepared, progress=say)
+            data = stages.prepare(experiment, config.parent, prepared, force=force, progress=say)
             done = stages.train(experiment, data, run, force=force, progress=say.training)
         if as_json:
             print_json(done.facts)

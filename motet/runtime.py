@@ -1,4 +1,4 @@
-"""The machine: threads, device, seeds, peak memory."""
+"""The machine: threads, memory, seeds, and what to say of it."""
 
 import contextlib
 import ctypes
@@ -29,13 +29,6 @@ def _keep_memory() -> None:
         libc = ctypes.CDLL(None)
         libc.mallopt(-3, 1 << 30)  # M_MMAP_THRESHOLD: only blocks beyond 1 GB are mapped for themselves
         libc.mallopt(-1, (1 << 31) - 1)  # M_TRIM_THRESHOLD: give nothing back before 2 GB are free
-
-
-def device(name: str = "auto") -> torch.device:
-    """`cpu`, `cuda`, or the best there is."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
 
 
 def seed_everything(seed: int) -> None:

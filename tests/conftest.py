@@ -63,5 +63,5 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def folder(good: Path, tmp_path: Path) -> Path:
     """A copy of the small log to break."""
-    shutil.copytree(good, tmp_path / "shop")
+    shutil.copytree(good, tmp_path / "shop", ignore=shutil.ignore_patterns(".controls"))
     return tmp_path / "shop"

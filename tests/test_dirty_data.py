@@ -19,7 +19,7 @@ def _evaluated(folder: Path) -> Any:
 def test_a_few_wrong_labels_are_hidden_and_counted(folder: Path) -> None:
     edit(folder / "log.csv", clicked=pl.when(pl.int_range(pl.len()) == 30).then(7).otherwise("clicked"))
     checked = done("check", folder / "motet.toml")
-    assert "! label out of range: click: 1 rows, 'clicked' should be 0, 1, true or false" in checked.out
+    assert "! label out of range: click: 1 × value made missing, 'clicked' should be 0, 1, true or false" in checked.out
     report = _evaluated(folder)
     assert [(rule["rule"], rule["rows"]) for rule in report["data"]["removed"]] == [("label out of range: click", 1)]
 

@@ -143,7 +143,7 @@ def _fresh(schema: Schema, settings: PrepareSettings, base: Path, folder: Path, 
     if not changed:
         return manifest
     if not force:
-        fix = "prepare with --force to replace it, or into another folder"
+        fix = "add --force to replace it, or name another folder with --prepared"
         raise InputError(f"the folder was prepared from something else: {changed}", where=str(folder), fix=fix)
     return None
 

@@ -3,14 +3,19 @@
 A user's request is made at the time of their first judged impression in the scenario (of all of them, when the split is
 by time): nothing later is known of anyone. Items that the user has been shown before are no candidates. Relevant are
 the candidates on which the relevant task then happened. Nothing is sampled but users.
+
+Where each user's last row in a scenario is judged, `held_out_ranking` asks any ranker at the time of every such row.
+Shapes: U users or rows, C candidates, K list positions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from motet.batch import Ranker
 from motet.data.dataset import Dataset
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.ranking import ranking_metrics, top_k
@@ -19,6 +24,7 @@ from motet.train.run import Run
 
 TOP = 10
 _SEED = 2207  # of the users who are sampled, and of ties
+_SCORES = 1 << 22  # at once, of requests × candidates
 Ints = NDArray[np.int64]
 
 
@@ -82,3 +88,48 @@ def score_catalogue(run: Run, blend: Blend, user: int, s: int, k: int, items: In
     """Blended scores of items of one kind for one user, scenario and time."""
     mask_T = blend.applicable(run.data.layout.kinds[k])
     return blend.score(run.predict(np.array([user]), s, items, at)[0], s, mask_T)
+
+
+def held_out_ranking(ranker: Ranker, data: Dataset, rows: Ints, s: int, *, task: int = 0) -> dict[str, Any]:
+    """A `ranking` entry of rows of one scenario, each of which is a request with one relevant item: its own.
+
+    Candidates are the scenario's whole catalogue but what the stored history of the request holds, all of it and not
+    only the events that a ranker sees. A row counts if its task happened and its item is a candidate. Ties are broken
+    at random with a fixed seed, context counts as missing, memory is bounded.
+    """
+    catalogue, rng = data.catalogue(s), np.random.default_rng(_SEED)
+    rows = rows[data.labels(rows)[:, task] > 0]
+    rows = rows[np.argsort(data.times(rows), kind="stable")]
+    top_UK, counts_U = np.full((len(rows), TOP), -1, np.int64), np.zeros(len(rows), np.bool_)
+    own_U = np.searchsorted(catalogue, data.item_rows(rows))
+    for chunk in _requests(data.times(rows), max(1, _SCORES // len(catalogue))):
+        users, at = data.users(rows[chunk]), float(data.times(rows[chunk])[0])
+        batch = data.request(users, np.full(len(users), s), catalogue, time=at)
+        open_UC = ~_in_history(data, users, s, at, catalogue)
+        top_UK[chunk] = top_k(ranker.score(batch).logits_BCT[..., task].numpy(), TOP, rng, open_UC)
+        counts_U[chunk] = open_UC[np.arange(len(users)), own_U[chunk]]
+    popularity = np.bincount(data.item_rows(data.rows("train", s)), minlength=catalogue.max() + 1)[catalogue]
+    return ranking_metrics(
+        top_UK, np.cumsum([0, *counts_U]), own_U[counts_U],
+        catalogue_size=len(catalogue), item_popularity=popularity, k=TOP,
+    )  # fmt: skip
+
+
+def _requests(time_U: NDArray[np.float64], most: int) -> Iterator[slice]:
+    """Runs of equal times, no longer than `most`."""
+    starts = np.flatnonzero(np.diff(time_U, prepend=np.nan) != 0).tolist()
+    for start, stop in pairwise([*starts, len(time_U)]):
+        yield from (slice(at, min(at + most, stop)) for at in range(start, stop, most))
+
+
+def _in_history(data: Dataset, users: Ints, s: int, at: float, catalogue: Ints) -> NDArray[np.bool_]:
+    """Candidates among the events that requests at that time know of, [U, C]."""
+    start_U, stop_U = data.events.before(users, np.full(len(users), s), np.full(len(users), at))
+    count_U = stop_U - start_U
+    user_E = np.repeat(np.arange(len(users)), count_U)
+    item_E = data.events.item_E[np.arange(count_U.sum()) + np.repeat(start_U - np.cumsum(count_U) + count_U, count_U)]
+    place_E = np.searchsorted(catalogue, item_E).clip(max=len(catalogue) - 1)
+    known_E = catalogue[place_E] == item_E
+    found_UC = np.zeros((len(users), len(catalogue)), np.bool_)
+    found_UC[user_E[known_E], place_E[known_E]] = True
+    return found_UC

@@ -21,7 +21,7 @@ KEYS = (("scenario",), ("user",), ("item",), ("user", "scenario"), ("user", "age
 def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shop")
     shop.write(folder)
-    settings = PrepareSettings(history=HistorySettings(length=6), running=Running(keys=KEYS))
+    settings = PrepareSettings(history=HistorySettings(length=6, events="positive"), running=Running(keys=KEYS))
     prepare(shop.schema(), settings, folder, folder / "p")
     return folder
 

@@ -82,8 +82,15 @@ def test_a_delayed_label_is_a_second_event_when_it_becomes_known():
     assert events.action_ET.tolist() == [[0, 0, 0], [1, 0, 0], [0, 1, 0]]
 
 
-def test_nothing_positive_gives_no_events_and_they_survive_saving(tmp_path):
+def test_by_default_what_nothing_came_of_is_an_event_without_an_action():
     events = events_of(log_of([(2, 3, 0, 10, 0.0, math.nan, 0, math.nan)]))
+    start, end = events.before(np.array([2]), np.array([0]), np.array([99.0]))
+    assert (end - start).tolist() == [1]
+    assert events.action_ET[start[0]].tolist() == [0.0] * events.action_ET.shape[1]
+
+
+def test_nothing_positive_gives_no_events_and_they_survive_saving(tmp_path):
+    events = events_of(log_of([(2, 3, 0, 10, 0.0, math.nan, 0, math.nan)]), events="positive")
     events.save(tmp_path)
     again = Events.load(tmp_path, events.scenarios)
     start, end = again.before(np.array([2, 1]), np.array([0, 0]), np.array([99.0, 99.0]))

@@ -174,9 +174,14 @@ def _data(scenarios: tuple[str, ...], tasks: tuple[str, ...], rng: np.random.Gen
         "users": 2_000,
         "items": 1_500,
         "removed": [
-            {"rule": "exact duplicates", "rows": 214, "why": "the same user, item, time and labels twice"},
-            {"rule": "missing keys", "rows": 37, "why": "no user, item or scenario"},
-            {"rule": "label out of range", "rows": 3, "why": "stars outside 1 … 5"},
+            {
+                "rule": "exact duplicates",
+                "rows": 214,
+                "why": "the same user, item, time and labels twice",
+                "effect": "row removed",
+            },
+            {"rule": "missing keys", "rows": 37, "why": "no user, item or scenario", "effect": "row removed"},
+            {"rule": "label out of range", "rows": 3, "why": "stars outside 1 … 5", "effect": "value made missing"},
         ],
         "warnings": ["voice × like has 21 positives in valid: too few to stop early on it"],
         "files": [

@@ -108,7 +108,7 @@ def _scenarios(document: Document) -> list[str]:
         "The scenarios are found in the data. To describe one, which helps where it has few rows, uncomment:",
         "[[scenarios]]",
         f"name = {value_text(document.scenarios[0])}",
-        'description = "…"           # read by the language model',
+        'description = "…"           # for people; a later version reads it',
         'input = "touch"             # touch, pointer or speech',
         'screen = "small"            # none, small or large',
         "slate_size = 10",
