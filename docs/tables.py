@@ -22,6 +22,8 @@ from motet.evaluate.words import SIGNS, number, percent
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BENCHMARKS = ("kuairand", "ml100k", "market")
+RANKING = "amazon3"
+"""The benchmark of which rankings are all there is."""
 CONTROLS = {"solo": "solo: one model per cell", "pooled": "pooled: the scenario is a feature only"}
 DEFAULT = "**Motet, the default**"
 NOT_YET = "*Not measured yet.*"
@@ -33,8 +35,13 @@ BLOCK = re.compile(r"(<!-- table:([\w-]+) -->\n).*?(<!-- /table:\2 -->)", re.DOT
 
 def results() -> dict[str, Found]:
     """The benchmarks that have been measured, by name."""
-    paths = {name: RESULTS / f"{name}.json" for name in BENCHMARKS}
-    return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
+    return {name: found for name in BENCHMARKS if (found := result(name)) is not None}
+
+
+def result(name: str) -> Found | None:
+    """What one benchmark printed; None before it is measured."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def overview(found: Mapping[str, Found]) -> str:
@@ -84,6 +91,22 @@ def detail(name: str, found: Mapping[str, Found]) -> str:
     lines += [_row("---", "---", "---:", "---:", "---:", "---"), *map(_cell, result["cells"])]
     facts = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
     return "\n".join([*lines, "", f"Evaluated in {number(result['seconds'], 0)} s; {facts}."])
+
+
+def rankings(found: Found | None) -> str:
+    """Scenario × model by the quality of full-catalogue ranking."""
+    if found is None:
+        return NOT_YET
+    lines = [_row("scenario", "model", "users", "items", "hit@10", "ndcg@10", "mrr")]
+    lines += [_row("---", "---", *["---:"] * 5), *map(_ranked, found["ranking"])]
+    facts = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
+    return "\n".join([*lines, "", f"The {found['split']} split, in {number(found['seconds'], 0)} s; {facts}."])
+
+
+def _ranked(entry: Found) -> str:
+    counts = (f"{entry[key]:,}" for key in ("users", "items"))
+    figures = (number(entry[key], 4) for key in ("hit@10", "ndcg@10", "mrr"))
+    return _row(entry["scenario"], BASELINES[entry["model"]].label, *counts, *figures)
 
 
 def _cell(cell: Found) -> str:
@@ -143,7 +166,12 @@ def blocks() -> dict[str, Callable[[], str]]:
 
     found = results()
     figures = {name: partial(detail, name, found) for name in BENCHMARKS}
-    return {"results": partial(overview, found), "schema": reference, **figures}
+    return {
+        "results": partial(overview, found),
+        "schema": reference,
+        RANKING: partial(rankings, result(RANKING)),
+        **figures,
+    }
 
 
 def rewritten(text: str, makers: Mapping[str, Callable[[], str]]) -> str:

@@ -142,6 +142,15 @@ def test_a_benchmarks_own_table_shows_models_from_best_to_worst_and_cells_withou
     assert tables.detail("market", {"kuairand": RESULT}) == tables.NOT_YET
 
 
+def test_rankings_are_shown_by_scenario_and_model() -> None:
+    entry = {"scenario": "Toys", "model": "item-knn", "items": 11924, "users": 1412,
+             "hit@10": 0.09018, "ndcg@10": 0.0556757, "mrr": 0.045}  # fmt: skip
+    shown = tables.rankings({"split": "test", "seconds": 85.8, "machine": {"cores": 2}, "ranking": [entry]})
+    assert f"| Toys | {BASELINES['item-knn'].label} | 1,412 | 11,924 | 0.0902 | 0.0557 | 0.0450 |" in shown
+    assert "The test split, in 86 s; cores 2." in shown
+    assert tables.rankings(None) == tables.NOT_YET
+
+
 # Links.
 
 

@@ -79,7 +79,8 @@ def check_learnable(data: Rows) -> None:
     raise InputError(
         f"there is nothing to tell apart: in train no task has two different labels ({', '.join(told)})",
         where="tasks",
-        fix="log what was shown and not taken too, as rows with label 0, or add a task such as a rating",
+        fix="log what was shown and not taken too, as rows with label 0, or add a task such as a rating; "
+        "for baselines on sequences of positives see `python -m benchmarks.amazon3` in the repository",
     )
 
 

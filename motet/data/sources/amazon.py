@@ -3,7 +3,8 @@
 `NAME.user_sequence.txt` has one user a line, the items in time order; `NAME.item_keywords.txt` one item a line with
 keyword tokens. The category is the scenario. There are no time stamps: the time of an event is its position in the
 user's sequence of that category, an order index that means nothing across users or categories. Every event is a
-positive of the one task `interact`: what can be measured is full ranking on the left-out last items.
+positive of the one task `interact`: what can be measured is full ranking on the left-out last items, which
+`python -m benchmarks.amazon3` does with the baselines; there is nothing that `motet train` could tell apart.
 """
 
 from pathlib import Path
@@ -39,6 +40,7 @@ def schema_toml(folder: Path) -> str:
     """One task, `interact`, always 1; leave-last-out per user and category."""
     comment = (
         "Amazon 2014 5-core sequences; the scenario is the category.\nTime is the position in the user's sequence."
+        "\nAll rows are positives: to prepare and to rank by baselines (python -m benchmarks.amazon3), not to train on."
     )
     return header("amazon", folder, comment) + _BODY
 
