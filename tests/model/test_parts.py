@@ -10,6 +10,7 @@ from motet.model.experts import Mixture, ProgressiveExtraction, SplitLinear, Voi
 from motet.model.fusion import VOICES, ConcatFusion, NoFusion, WeightedFusion
 from motet.model.heads import Heads, joint_logit
 from motet.model.inputs import Table, _pool
+from motet.model.interaction import Interaction
 from motet.model.scenario import Gate, Prior
 from motet.schema import Scenario, Task
 
@@ -30,6 +31,16 @@ def test_split_linear_is_the_linear_layer_of_the_concatenation() -> None:
     weight = torch.cat([layer.user.weight, layer.candidate.weight], 1)
     whole = torch.cat([user[:, None].expand(2, 5, 3), candidate], -1) @ weight.T + layer.user.bias
     torch.testing.assert_close(layer(user, candidate), whole)
+
+
+def test_an_interaction_multiplies_one_vector_of_the_user_with_one_of_each_candidate() -> None:
+    layer, user, candidate = Interaction(3, 2, 4).requires_grad_(False), torch.randn(2, 3), torch.randn(2, 5, 2)
+    found = layer(user, candidate)
+    assert found.shape == (2, 5, 4)
+    for b, c, d in ((0, 0, 0), (1, 4, 3), (1, 2, 1)):
+        taste = float(layer.user.weight[d] @ user[b] + layer.user.bias[d])
+        attribute = float(layer.candidate.weight[d] @ candidate[b, c] + layer.candidate.bias[d])
+        assert float(found[b, c, d]) == pytest.approx(taste * attribute, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize(("scheme", "experts"), [(Mixture, 1), (Mixture, 4), (ProgressiveExtraction, 2)])

@@ -111,3 +111,62 @@ def test_dropout_is_for_training_only() -> None:
     first, second = made(batch).logits_BCT, made(batch).logits_BCT
     assert not torch.allclose(first, second)
     torch.testing.assert_close(made.score(batch).logits_BCT, made.score(batch).logits_BCT, rtol=0, atol=0)
+
+
+def plain(model: Model) -> Network:
+    """A network as it starts, its table far from its start."""
+    torch.manual_seed(0)
+    made = Network(toy().layout, toy().counts_V, model)
+    made.inputs.table.weight.data.normal_()
+    made.inputs.table.weight.data[0] = 0
+    return made
+
+
+def test_a_width_of_zero_means_no_products_and_a_candidate_as_narrow_as_without_them() -> None:
+    without, width = plain(resolve({"interaction": 0})), 7
+    assert without.interaction is None
+    with_products = plain(resolve({"interaction": width}))
+    found, before = (made.experts.bank.first.candidate.in_features for made in (with_products, without))
+    assert found == before + width
+
+
+def test_products_reach_the_logits_through_the_user_and_through_the_candidate() -> None:
+    made, batch = network(resolve({})), toy().batch(toy().rows("test"))
+    before = made.score(batch).logits_BCT
+    for side in (made.interaction.user, made.interaction.candidate):
+        kept = side.weight.data.clone()
+        side.weight.data.mul_(-1)
+        assert not torch.allclose(made.score(batch).logits_BCT, before)
+        side.weight.data.copy_(kept)
+
+
+def test_the_wide_part_starts_at_zero_so_that_a_new_network_says_the_same_without_it() -> None:
+    batch = toy().batch(toy().rows("test"))
+    wide, narrow = plain(resolve({"wide": True})), plain(resolve({"wide": False}))
+    assert narrow.wide is None
+    shared = narrow.state_dict()
+    missing, unexpected = wide.load_state_dict(shared, strict=False)
+    assert (set(missing), unexpected) == ({"wide.user.weight", "wide.user.bias", "wide.candidate.weight"}, [])
+    torch.testing.assert_close(wide.score(batch).logits_BCT, narrow.score(batch).logits_BCT, rtol=0, atol=0)
+
+
+def test_the_wide_part_is_added_to_the_logits_of_its_task_before_the_chain() -> None:
+    batch = toy().batch(toy().rows("test"))
+    made = plain(resolve({"entire_space": False}))
+    before = made.score(batch).logits_BCT
+    made.wide.user.bias.data[1] = 0.75
+    after = made.score(batch).logits_BCT
+    torch.testing.assert_close(after[..., 1], before[..., 1] + 0.75)
+    torch.testing.assert_close(after[..., [0, 2]], before[..., [0, 2]], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["mmoe", "ple", "shared-bottom", "lstm-fusion"])
+def test_published_models_have_neither_products_nor_a_wide_part(name: str) -> None:
+    model = resolve({"preset": name})
+    assert (model.interaction, model.wide) == (0, False)
+
+
+@pytest.mark.parametrize("name", ["solo", "pooled"])
+def test_controls_have_the_parts_of_the_default(name: str) -> None:
+    model, default = resolve({"preset": name}), resolve({})
+    assert (model.interaction, model.wide) == (default.interaction, default.wide)
