@@ -25,6 +25,10 @@ def test_the_keys_and_where_they_come_from(report: Any) -> None:
     assert set(found["baselines"]) >= {"popularity", "target-encoding-running", "logistic", "boosting"}
     assert all(isinstance(value, float) for value in found["baselines"].values())
     assert set(found["presets"]) >= {"lstm-fusion"}
+    assert set(found["presets_ne"]) == set(found["presets"])
+    assert found["presets_ne"]["lstm-fusion"] == pytest.approx(
+        next(entry for entry in report["presets"] if entry["name"] == "lstm-fusion")["macro"]["ne"], abs=0.05
+    )
     assert set(found["verdicts"]) == set(VERDICTS)
     assert found["cells"] == report["cells"]
     assert found["seconds"] == 12.3

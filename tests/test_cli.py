@@ -124,6 +124,34 @@ def test_a_run_keeps_its_settings_unless_it_is_started_over(market: Path, tmp_pa
     assert contents(tmp_path)["run/model.safetensors"] != before["run/model.safetensors"]
 
 
+def test_changed_tasks_need_force_which_makes_the_prepared_folder_and_the_run_anew(folder: Path) -> None:
+    where = ("train", folder / "motet.toml", "--prepared", folder / "prepared", "--run", folder / "run")
+    config = folder / "motet.toml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace('name = "click"', 'name = "tap"'), encoding="utf-8")
+    before = contents(folder)
+    said = refused(*where)
+    assert "the folder was prepared from something else" in said
+    assert "--force" in said
+    assert contents(folder) == before
+    done(*where, "--force")
+    tasks = json.loads((folder / "prepared" / "manifest.json").read_text(encoding="utf-8"))["schema"]["tasks"]
+    assert [task["name"] for task in tasks] == ["tap", "stars"]
+    assert 'name = "tap"' in (folder / "run" / "config.toml").read_text(encoding="utf-8")
+    done(*where)
+
+
+def test_lines_are_as_long_as_they_are_where_nobody_looks(folder: Path) -> None:
+    config, prepared = folder / "motet.toml", folder / ("a" * 90)
+    checked, made = done("check", config).out, done("prepare", config, "--prepared", prepared).out
+    assert checked.splitlines()[0].endswith("400 impressions, 12 users, 24 items, 2 scenarios × 2 tasks")
+    assert made.splitlines()[0].endswith("2 scenarios × 2 tasks; cleaning removed 0 rows")
+    assert len(made.splitlines()) == 2
+    init = done("init", folder / "log.csv", folder / "items.csv", "-o", folder / "other.toml").out
+    assert "· split: " in init
+    assert max(map(len, init.splitlines())) > 80
+
+
 def test_how_a_run_is_judged_may_change_after_training(trained: Path, market: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)

@@ -120,6 +120,27 @@ def test_a_history_holds_the_last_events_known_before_the_row(data, base):
         np.testing.assert_allclose(history.gap_BL[0, :length], gaps, rtol=1e-5)
 
 
+def test_with_all_events_every_impression_is_one_and_what_becomes_known_later_another(tmp_path):
+    shop.write(tmp_path)
+    settings = PrepareSettings(history=HistorySettings(length=8, events="all"))
+    prepare(shop.schema(), settings, tmp_path, tmp_path / "p")
+    data = Dataset.open(tmp_path / "p")
+    frame = log(data, tmp_path)
+    goods = np.array([int(key[1:]) % 4 > 0 for key in frame["item_id"]])
+    time, user, item = frame["at"].to_numpy(), frame["user_id"].to_numpy(), frame["item_id"].to_numpy()
+    click, buy = frame["clicked"].to_numpy(), (frame["bought"].to_numpy() == 1) & goods
+    for row in (60, 300, 599):
+        past = [(t, i, [c, 0]) for t, u, i, c in zip(time, user, item, click, strict=True) if u == user[row]]
+        past += [(t + 86_400, i, [0, 1]) for t, u, i, b in zip(time, user, item, buy, strict=True)
+                 if b and u == user[row]]  # fmt: skip
+        past = sorted(event for event in past if event[0] < time[row])[-8:]
+        history = data.batch(np.array([row])).history
+        length = int(history.length_B[0])
+        assert length == len(past)
+        assert data.item_keys(history.item_BL[0, :length].numpy()) == [event[1] for event in past]
+        assert history.action_BLT[0, :length, :2].tolist() == [event[2] for event in past]
+
+
 def test_histories_are_as_long_as_the_longest_and_padded_behind(data):
     history = data.batch(np.arange(600)).history
     assert history.item_BL.shape[1] == int(history.length_B.max()) == 6

@@ -231,6 +231,24 @@ def test_tables_are_accessible(html: str) -> None:
     assert len(page.having("id")) == len(set(page.having("id")))
 
 
+def test_what_cleaning_removed_stands_apart_from_what_it_hid_and_what_it_kept() -> None:
+    report = sample_report()
+    kept = {"rule": "unknown users", "rows": 9, "why": "no row in the users table", "effect": "kept"}
+    report["data"]["removed"].append(kept)
+    text = Page(render(report)).text
+    parts = [
+        *("Rows removed: 2 rules", "exact duplicates 214", "missing keys 37"),
+        *("Values made missing, rows kept: 1 rule", "label out of range 3"),
+        *("Kept as it is: 1 rule", "unknown users 9", "Positives in the train split"),
+    ]
+    places = [text.index(part) for part in parts]
+    assert places == sorted(places)
+    report["data"]["removed"] = [kept]
+    alone = Page(render(report)).text
+    assert "Kept as it is: 1 rule" in alone
+    assert "Rows removed:" not in alone
+
+
 def test_a_page_is_rendered_within_three_seconds_of_work_and_only_then_draws() -> None:
     code = (
         "import sys, time\n"
