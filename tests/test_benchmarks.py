@@ -1,11 +1,13 @@
 """What a benchmark prints has the keys that its figures are read by, taken from the report."""
 
 import json
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import amazon3
 from benchmarks.common import Benchmark, summary
 from motet.evaluate.verdict import VERDICTS
 
@@ -51,3 +53,19 @@ def test_the_macro_is_over_the_chosen_tasks_only(report: Any) -> None:
 
 def test_it_is_json(report: Any) -> None:
     json.dumps(summary(report, Benchmark("market", None), 1.0), allow_nan=False)
+
+
+@pytest.mark.parametrize(("final", "split"), [(False, "valid"), (True, "test")])
+def test_amazon_ranks_every_user_of_every_category_by_every_model(tmp_path: Path, final: bool, split: str) -> None:
+    for category, users in (("Beauty", 30), ("Toys", 20)):
+        chains = [[f"{category[0]}{(user * 7 + k) % 40}" for k in range(5 + user % 4)] for user in range(users)]
+        lines = [" ".join([f"u{user}", *chain]) for user, chain in enumerate(chains)]
+        (tmp_path / f"{category}.user_sequence.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = amazon3.run(Namespace(data=tmp_path, work=tmp_path / "work", final=final))
+    assert (found["benchmark"], found["split"]) == ("amazon3", split)
+    entries = {(entry["scenario"], entry["model"]): entry for entry in found["ranking"]}
+    assert set(entries) == {(s, model) for s in ("Beauty", "Toys") for model in amazon3.MODELS}
+    assert [entries[s, "item-knn"]["users"] for s in ("Beauty", "Toys")] == [30, 20]
+    # the next item of a chain stands beside the last ones, which neighbours know and popularity does not
+    assert entries["Beauty", "item-knn"]["hit@10"] > entries["Beauty", "popularity"]["hit@10"]
+    json.dumps(found, allow_nan=False)
