@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class Interaction(nn.Module):
-    """norm(U x) ⊙ norm(V y), [B, C, D]."""
+    """(U x + a) ⊙ (V y + b), [B, C, D]."""
 
     def __init__(self, user_width: int, candidate_width: int, width: int) -> None:
         super().__init__()
