@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from motet.batch import SPLITS, Batch, Layout, Split
+from motet.batch import PADDING, SPLITS, Batch, Layout, Split
 from motet.data.arrays import Floats, Ints, Numbers, load_array
 from motet.data.clock import moment
 from motet.data.features import FeatureSet
@@ -132,6 +132,15 @@ class Dataset:
         """
         at = self.end if time is None else float(time)
         return build_request(self._request_tables, self.state(at), users, scenarios, items, history, context or {})
+
+    def counts(self, rows: Ints) -> Tensor:
+        """How often those rows show each row of the embedding table, [V]; `counts_V` is that of train."""
+        user, item, at = self.users(rows), self.item_rows(rows), torch.from_numpy(rows)
+        shown = (self.user_ids_UK[user], self.items.ids_IK[item], self.impressions.context_ids[at])
+        ids = torch.cat([part.flatten() for part in shown]).long()
+        counts_V = torch.bincount(ids, minlength=self.layout.table_rows).to(self.counts_V.dtype)
+        counts_V[PADDING] = 0
+        return counts_V
 
     def labels(self, rows: Ints) -> Numbers:
         """Labels, nan where unobserved. [N, T]"""

@@ -4,11 +4,14 @@ Every job is one training from scratch in a process of its own with one thread; 
 of everything they depend on, so a second evaluation reads them back.
 """
 
+import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +52,20 @@ class Job:
     def key(self) -> str:
         """Changes whenever the logits could."""
         parts = {"model": plain(self.model), "train": plain(replace(self.train, threads=1))}
-        return fingerprint([VERSION, self.prepared_fingerprint, parts, self.scenario, self.tasks])
+        return fingerprint([VERSION, _code(), self.prepared_fingerprint, parts, self.scenario, self.tasks])
+
+
+@cache
+def _code() -> str:
+    """A hash of the code that logits depend on: an edited model is trained again, not read from the cache."""
+    root = files("motet")
+    hashed = hashlib.sha256()
+    for folder in ("model", "train", "data", "scoring"):
+        for file in sorted(Path(str(root.joinpath(folder))).rglob("*")):
+            if file.suffix in {".py", ".toml"}:
+                hashed.update(file.read_bytes())
+    hashed.update(root.joinpath("batch.py").read_bytes())
+    return hashed.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -154,7 +170,7 @@ def trainable_cells(data: Dataset) -> list[tuple[int, int]]:
 def _work(job: Job, cache: Path) -> None:
     data = Dataset.open(job.prepared)
     how = replace(job.train, threads=1)
-    network = new_network(data, job.model, how.seed, job.tasks)
+    network = new_network(data, job.model, how.seed, job.tasks, job.scenario)
     outcome = train(network, data, how, scenario=job.scenario)
     logits = {s: score_rows(network, data, data.rows(s, job.scenario)) for s in ("valid", "test")}
     with atomic_file(_path(cache, job)) as file:

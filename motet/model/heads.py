@@ -13,22 +13,28 @@ from motet.model.dropout import Dropout
 
 
 class Heads(nn.Module):
-    """Two layers per task, side by side. A regression's answer is scaled to its label's unit."""
+    """Two layers per task, side by side. A regression's answer is scaled to its label's unit.
 
-    def __init__(self, layout: Layout, width: int, hidden: int, dropout: float) -> None:
+    `chained`: a task with a parent is predicted given that parent, and `marginal` multiplies the two; otherwise every
+    task is predicted on all impressions at once.
+    """
+
+    def __init__(self, layout: Layout, width: int, hidden: int, dropout: float, *, chained: bool = True) -> None:
         super().__init__()
         tasks = len(layout.tasks)
         self.first_TDH = nn.Parameter(torch.randn(tasks, width, hidden) * (2 / width) ** 0.5)
         self.hidden_TH = nn.Parameter(torch.zeros(tasks, hidden))
         self.last_TH = nn.Parameter(torch.randn(tasks, hidden) * 0.1 / hidden**0.5)
         self.bias_ST = nn.Parameter(torch.zeros(len(layout.scenarios), tasks))
-        start_ST = torch.tensor([[_start(layout, s, t) for t in range(tasks)] for s in range(len(layout.scenarios))])
+        self.parents = [layout.parent(task) if chained else None for task in range(tasks)]
+        start_ST = torch.tensor(
+            [[_start(layout, s, t, self.parents[t]) for t in range(tasks)] for s in range(len(layout.scenarios))]
+        )
         self.register_buffer("start_ST", start_ST)
         self.register_buffer("scale_T", torch.tensor(layout.label_scales))
         self.start_ST: Tensor
         self.scale_T: Tensor
         self.dropout = Dropout(dropout)
-        self.parents = [layout.parent(task) for task in range(tasks)]
 
     def forward(self, fused_BCTD: Tensor, scenario_B: Tensor, wide_BCT: Tensor | None = None) -> Tensor:
         """Logits of each task given its parent, [B, C, T]; regression: the label's expectation."""
@@ -51,12 +57,11 @@ def joint_logit(a: Tensor, b: Tensor) -> Tensor:
     return -torch.logsumexp(torch.stack([-a, -b, -a - b]), 0)
 
 
-def _start(layout: Layout, scenario: int, task: int) -> float:
+def _start(layout: Layout, scenario: int, task: int, parent: int | None) -> float:
     """A cell's base rate as a logit (given the parent, when there is one); the task's mean where it is unobserved."""
     rate = _rate(layout, scenario, task)
     if layout.tasks[task].form == "regression":
         return rate
-    parent = layout.parent(task)
     if parent is not None:
         rate = min(rate / max(_rate(layout, scenario, parent), 1e-6), 1.0)
     rate = min(max(rate, 1e-4), 1 - 1e-4)

@@ -83,9 +83,10 @@ class Network(nn.Module):
         self.candidate_gate = Gate(self.prior.width, candidate_width, 32) if gated else None
         self.experts = _experts((user_width, candidate_width), self.prior.width, count, model)
         self.fusion = _fusion(scenarios, count, self.prior.width, model)
-        self.heads = Heads(self.layout, model.expert_widths[1], model.head_width, model.dropout)
+        self.heads = Heads(
+            self.layout, model.expert_widths[1], model.head_width, model.dropout, chained=model.entire_space
+        )
         self.wide = zero(SplitLinear(user_width, candidate_width, count)) if model.wide else None
-        self.entire_space = model.entire_space
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability for every candidate and task, [B, C, T]."""
@@ -102,7 +103,7 @@ class Network(nn.Module):
         fused_BCTD = self.fusion(voices, batch.scenario_B, prior_SP)
         wide_BCT = None if self.wide is None else self.wide(user_BX, candidate_BCY)
         logits_BCT = self.heads(fused_BCTD, batch.scenario_B, wide_BCT)
-        return CellOutput(self.heads.marginal(logits_BCT) if self.entire_space else logits_BCT)
+        return CellOutput(self.heads.marginal(logits_BCT))
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> CellOutput:

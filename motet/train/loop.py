@@ -26,6 +26,8 @@ from motet.train.optim import RowwiseAdagrad, dense_optimizer, gradient_norm, le
 from motet.train.runlog import RunLog
 from motet.train.score import score_rows
 
+SMALLEST_BATCH, STEPS_PER_EPOCH = 32, 64
+
 
 @settings
 class Train:
@@ -33,7 +35,7 @@ class Train:
 
     seed: int = 0
     epochs: int = 6  # at most; early stopping usually ends sooner
-    batch_size: int = 512
+    batch_size: int = 512  # at most: few rows get smaller ones, so that an epoch has 64 steps (32 rows or more)
     lr: float = 0.004  # of AdamW, on everything but the table
     table_lr: float = 0.1  # of row-wise Adagrad, on the table
     weight_decay: float = 0.3
@@ -91,7 +93,8 @@ def train(
         RowwiseAdagrad(network.inputs.table, how.table_lr, how.table_weight_decay),
         dense_optimizer(network, how.lr, how.weight_decay),
     )
-    per_epoch = -(-len(rows) // how.batch_size)
+    batch_size = batch_size_of(len(rows), how)
+    per_epoch = -(-len(rows) // batch_size)
     total, warmup = per_epoch * how.epochs, max(1, int(per_epoch * how.epochs * how.warmup))
     evaluate_every = max(1, per_epoch // how.evaluations_per_epoch)
     stop, step, best = EarlyStop(how.patience), 0, _copy(network)
@@ -137,8 +140,8 @@ def train(
             order = rows[np.random.default_rng([how.seed, epoch]).permutation(len(rows))]
 
         # The step.
-        at = (step % per_epoch) * how.batch_size
-        batch = data.batch(order[at : at + how.batch_size]).to(device)
+        at = (step % per_epoch) * batch_size
+        batch = data.batch(order[at : at + batch_size]).to(device)
         labels_BCT = batch.labels_BCT[..., index] if batch.labels_BCT is not None else None
         assert labels_BCT is not None
         loss_T = losses(network(batch).logits_BCT, labels_BCT)
@@ -158,9 +161,14 @@ def train(
     network.load_state_dict(best)
     network.eval()
     seconds = time.monotonic() - started
-    done = (step - trained_from) * how.batch_size
+    done = (step - trained_from) * batch_size
     return Outcome(step, step / per_epoch, stop.best_step, stop.best, seconds, done / max(seconds, 1e-9),
                    runtime.peak_rss_mb(), network.parameter_count(), log.rows)  # fmt: skip
+
+
+def batch_size_of(rows: int, how: Train) -> int:
+    """The batch size for so many rows: a small cell's solo model gets as many steps an epoch as a large one's."""
+    return min(how.batch_size, max(SMALLEST_BATCH, rows // STEPS_PER_EPOCH))
 
 
 def _observed(data: Rows, rows: NDArray[np.int64], index: Tensor) -> NDArray[np.int64]:
@@ -178,8 +186,10 @@ def _losses(
                          fix=f"tasks: {', '.join(task.name for task in tasks)}")  # fmt: skip
     labels = data.labels(rows)[:, network.task_index.numpy()].astype(np.float64)
     observed = ~np.isnan(labels)
-    shares = observed.mean(0)
     rates = np.where(observed, labels, 0).sum(0) / np.maximum(observed.sum(0), 1)
+    binary = np.array([task.form == "binary" for task in tasks])
+    one_class = binary & ((rates <= 0) | (rates >= 1))  # nothing to tell apart, and no entropy to divide by
+    shares = np.where(one_class, 0.0, observed.mean(0))
     losses = TaskLosses(tasks, rates.tolist(), list(network.layout.label_scales), shares.tolist()).to(device)
     return losses, torch.tensor([how.task_weights.get(task.name, 1.0) for task in tasks], device=device)
 

@@ -34,13 +34,27 @@ class RowwiseAdagrad:
 
 
 def dense_optimizer(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov & Hutter, ICLR 2019) on all but the table; vectors and biases do not decay."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Fused AdamW (Loshchilov & Hutter, ICLR 2019) on all but the table; only weight matrices decay.
+
+    Biases, norms, learned vectors, cell adapters and fusion weights do not: decay would pull α to equal shares.
+    """
+    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    matrices = weight_matrices(model)
     groups = [
-        {"params": [p for p in trained if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for name, p in trained.items() if name in matrices], "weight_decay": weight_decay},
+        {"params": [p for name, p in trained.items() if name not in matrices], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=lr, fused=True)
+
+
+def weight_matrices(model: nn.Module) -> set[str]:
+    """Names of the weights of linear and recurrent layers, of expert banks and of heads; not those that make α."""
+    found = set()
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.LSTM) and name != "fusion.prior":
+            found |= {f"{name}.{weight}" for weight, _ in module.named_parameters() if weight.startswith("weight")}
+    banks = ("second_EHD", "first_TDH", "last_TH")
+    return found | {name for name, _ in model.named_parameters() if name.rsplit(".", 1)[-1] in banks}
 
 
 def learning_rate(step: int, steps: int, warmup: int) -> float:

@@ -138,10 +138,13 @@ def load_run(folder: Path) -> Run:
     return Run(folder, data, network, model, train, calibration, facts)
 
 
-def new_network(data: Dataset, model: Model, seed: int, tasks: tuple[int, ...] | None = None) -> Network:
-    """A network with the weights of that seed."""
+def new_network(
+    data: Dataset, model: Model, seed: int, tasks: tuple[int, ...] | None = None, scenario: int | None = None
+) -> Network:
+    """A network with the weights of that seed; a scenario's own network counts evidence on that scenario's rows."""
     torch.manual_seed(seed)
-    return Network(data.layout, data.counts_V, model, tasks)
+    counts_V = data.counts_V if scenario is None else data.counts(data.rows("train", scenario))
+    return Network(data.layout, counts_V, model, tasks)
 
 
 def _start_over(folder: Path) -> None:

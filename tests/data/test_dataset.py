@@ -315,3 +315,9 @@ def test_the_end_is_the_snapshot_where_the_log_was_taken_later(tmp_path):
     later = shop.START + 30 * 86_400
     prepare(shop.schema(tables=tables | {"snapshot": later}), PrepareSettings(), tmp_path, tmp_path / "p")
     assert Dataset.open(tmp_path / "p").end == pytest.approx(later)
+
+
+def test_counts_of_train_are_the_evidence_and_those_of_scenarios_add_up_to_it(data):
+    np.testing.assert_array_equal(data.counts(data.rows("train")), data.counts_V)
+    parts = [data.counts(data.rows("train", s)) for s in range(len(data.layout.scenarios))]
+    np.testing.assert_array_equal(sum(parts), data.counts_V)

@@ -170,3 +170,17 @@ def test_published_models_have_neither_products_nor_a_wide_part(name: str) -> No
 def test_controls_have_the_parts_of_the_default(name: str) -> None:
     model, default = resolve({"preset": name}), resolve({})
     assert (model.interaction, model.wide) == (default.interaction, default.wide)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_an_untrained_network_predicts_each_cells_base_rate(name: str) -> None:
+    made = network(resolve({"preset": name}))
+    for tensor in (made.heads.last_TH, made.heads.bias_ST):
+        tensor.data.zero_()
+    if made.wide is not None:
+        for parameter in made.wide.parameters():
+            parameter.data.zero_()
+    batch = toy().batch(toy().rows("test"))
+    rates_ST = torch.tensor(toy().layout.base_rates)
+    probability = made.score(batch).predictions_BCT(toy().layout.tasks)[:, 0, :2]
+    torch.testing.assert_close(probability, rates_ST[batch.scenario_B, :2], rtol=1e-3, atol=1e-4)

@@ -11,7 +11,7 @@ from contracts.toy import Toy
 from motet.errors import InputError
 from motet.model.ranker import Network, resolve
 from motet.settings import parse
-from motet.train.loop import Train, train
+from motet.train.loop import Train, batch_size_of, train
 from motet.train.runlog import RunLog, read
 from motet.train.score import score_rows
 
@@ -110,3 +110,14 @@ def test_the_run_log_drops_rows_after_the_checkpoint_and_a_cut_line(tmp_path: Pa
     path.write_text("".join(json.dumps({"step": s}) + "\n" for s in (5, 10, 15)) + '{"step": 2', encoding="utf-8")
     assert [row["step"] for row in RunLog(path, up_to_step=10).rows] == [5, 10]
     assert [row["step"] for row in read(path)] == [5, 10]
+
+
+def test_few_rows_get_small_batches_so_that_solo_models_are_not_short_of_steps() -> None:
+    assert [batch_size_of(rows, how(batch_size=512)) for rows in (100, 6_400, 48_000)] == [32, 100, 512]
+
+
+def test_a_task_with_one_class_has_no_loss_beside_one_that_can_be_learned() -> None:
+    data = Toy()
+    data.labels_NT[:, 1] = 0
+    outcome = train(made(data), data, how(epochs=1))
+    assert all(row["train_ne"] < 2 for row in outcome.log)

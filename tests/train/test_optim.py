@@ -5,13 +5,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from contracts.toy import toy
 from sklearn.metrics import log_loss
 
 from motet.model.inputs import Table
+from motet.model.ranker import Network, resolve
 from motet.schema import Task
 from motet.train.early_stop import EarlyStop, cell_loss
 from motet.train.losses import TaskLosses, entropy
-from motet.train.optim import RowwiseAdagrad, learning_rate
+from motet.train.optim import RowwiseAdagrad, dense_optimizer, learning_rate
 
 TASKS = (Task(name="click", label="c"), Task(name="stars", label="s", form="regression"))
 
@@ -107,3 +109,15 @@ def test_early_stop_waits_for_patience_and_survives_nothing_to_judge_by() -> Non
     assert stop.done
     assert stop.best_step == 30
     assert EarlyStop(patience=1).update(float("nan"), 1)
+
+
+def test_weights_decay_but_fusion_weights_biases_and_adapters_do_not() -> None:
+    layout = toy().layout
+    network = Network(layout, torch.full((layout.table_rows,), 20), resolve({}))
+    decayed = {id(p) for p in dense_optimizer(network, 0.1, 0.3).param_groups[0]["params"]}
+    names = {name for name, parameter in network.named_parameters() if id(parameter) in decayed}
+    assert {"experts.bank.second_EHD", "heads.first_TDH", "experts.bank.first.user.weight"} <= names
+    spared = {"fusion.task_TV", "fusion.cell_STV", "fusion.prior.weight", "fusion.adapter.core_STR"}
+    spared |= {"heads.bias_ST", "experts.bank.bias_ED", "prior.learned_SP", "inputs.table.weight"}
+    assert not spared & names
+    assert not any(name.endswith("bias") for name in names)
