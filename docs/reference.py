@@ -95,7 +95,6 @@ UNCOMMENTED = {
     ("model", "head_width"): "hidden width of a head, slot 7",
     ("model", "dropout"): "in experts, heads and attention",
     ("train", "seed"): "of weights, order and dropout; seed r of an evaluation is this plus r",
-    ("train", "batch_size"): "rows",
     ("train", "weight_decay"): "of AdamW",
     ("train", "table_weight_decay"): "of the table",
     ("train", "evaluations_per_epoch"): "how often valid is judged",

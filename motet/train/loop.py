@@ -35,7 +35,7 @@ class Train:
 
     seed: int = 0
     epochs: int = 6  # at most; early stopping usually ends sooner
-    batch_size: int = 512  # at most: few rows get smaller ones, so that an epoch has 64 steps (32 rows or more)
+    batch_size: int = 512  # rows, at most: a small log gets smaller batches (32 or more), so that an epoch has 64 steps
     lr: float = 0.004  # of AdamW, on everything but the table
     table_lr: float = 0.1  # of row-wise Adagrad, on the table
     weight_decay: float = 0.3
