@@ -100,7 +100,7 @@ def _trained(jobs: list[Job], cache: Path, workers: int) -> Iterator[int]:
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers or runtime.cores(), len(jobs)), mp_context=context) as pool:
-        futures = [pool.submit(_work, job, cache) for job in jobs]
+        futures = [pool.submit(_work, job, _path(cache, job)) for job in jobs]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 future.result()
@@ -167,13 +167,13 @@ def trainable_cells(data: Dataset) -> list[tuple[int, int]]:
     return cells
 
 
-def _work(job: Job, cache: Path) -> None:
+def _work(job: Job, path: Path) -> None:
     data = Dataset.open(job.prepared)
     how = replace(job.train, threads=1)
     network = new_network(data, job.model, how.seed, job.tasks, job.scenario)
     outcome = train(network, data, how, scenario=job.scenario)
     logits = {s: score_rows(network, data, data.rows(s, job.scenario)) for s in ("valid", "test")}
-    with atomic_file(_path(cache, job)) as file:
+    with atomic_file(path) as file:
         file.write(save(logits | {"seconds": np.array([outcome.seconds])}))
 
 
