@@ -116,7 +116,9 @@ def train(
     config: ConfigFile = Here,
     prepared: Prepared = Path("prepared"),
     run: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/default"),
-    preset: Annotated[str, typer.Option(help="motet, mmoe, ple, shared-bottom, pooled, lstm-fusion.")] = "",
+    preset: Annotated[
+        str, typer.Option(help="motet, mmoe, ple, shared-bottom, pooled, lstm-fusion, lstm-weighted.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
     set_: Set = [],  # noqa: B006
     force: Force = False,

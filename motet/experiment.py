@@ -34,9 +34,9 @@ from motet.scoring.blend import Blend
 from motet.serve.pipeline import recommend as answer
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
 from motet.train.loop import Progress, Train
-from motet.train.loop import train as train_network
 from motet.train.run import JUDGING, Run, begin_run, check_learnable, load_run, new_network, save_run
 from motet.train.score import score_rows
+from motet.train.stages import train_stages
 
 Say = Callable[[str, float], None]
 
@@ -103,7 +103,7 @@ def train(
     check_learnable(data)
     if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, force=force):
         network = new_network(data, model, experiment.train.seed)
-        outcome = train_network(network, data, experiment.train, folder=folder, progress=progress)
+        outcome = train_stages(network, data, experiment.train, folder=folder, progress=progress)
         valid = data.rows("valid")
         forms = [task.form for task in data.layout.tasks]
         fitted = calibrate.fit(

@@ -21,7 +21,6 @@ from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import sentence
 from motet.evaluate.slates import ranking
 from motet.evaluate.slices import slices
-from motet.model.fusion import VOICES
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.scoring.metrics import Floats
@@ -235,7 +234,7 @@ def fusion(run: Run) -> list[dict[str, Any]]:
         {
             "scenario": scenario.name,
             "task": task.name,
-            "weights": dict(zip(VOICES, (round(float(a), 4) for a in alpha_STV[s, t]), strict=True)),
+            "weights": dict(zip(run.network.voices, (round(float(a), 4) for a in alpha_STV[s, t]), strict=True)),
         }
         for s, scenario in enumerate(run.data.layout.scenarios)
         for t, task in enumerate(run.data.layout.tasks)

@@ -26,9 +26,10 @@ from motet.errors import InputError
 from motet.evaluate.plan import Evaluate
 from motet.model.ranker import Model, resolve
 from motet.settings import atomic_file, fingerprint, parse, plain
-from motet.train.loop import Train, train
+from motet.train.loop import Train
 from motet.train.run import new_network
 from motet.train.score import score_rows
+from motet.train.stages import train_stages
 from motet.version import VERSION
 
 Floats = NDArray[np.float32]
@@ -171,7 +172,7 @@ def _work(job: Job, path: Path) -> None:
     data = Dataset.open(job.prepared)
     how = replace(job.train, threads=1)
     network = new_network(data, job.model, how.seed, job.tasks, job.scenario)
-    outcome = train(network, data, how, scenario=job.scenario)
+    outcome = train_stages(network, data, how, scenario=job.scenario)
     logits = {s: score_rows(network, data, data.rows(s, job.scenario)) for s in ("valid", "test")}
     with atomic_file(path) as file:
         file.write(save(logits | {"seconds": np.array([outcome.seconds])}))

@@ -18,6 +18,7 @@ PRIOR_EVENTS = 10
 """A mean over events is shrunk to zero as if this many events had said nothing."""
 
 HistoryEncoder = Literal["attention", "lstm", "mean", "none"]
+KindFusion = Literal["none", "weighted"]
 
 
 class Encoder(Protocol):

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from motet.batch import Batch, CellOutput, Layout
 from motet.errors import InputError
 from motet.model.experts import ExpertScheme, Mixture, ProgressiveExtraction, SplitLinear, Voices
-from motet.model.fusion import CellFusion, ConcatFusion, NoFusion, WeightedFusion
+from motet.model.fusion import VOICES, CellFusion, ConcatFusion, NoFusion, WeightedFusion
 from motet.model.heads import Heads
-from motet.model.history import AttentionHistory, HistoryEncoder, LstmHistory, MeanHistory, NoHistory
+from motet.model.history import AttentionHistory, HistoryEncoder, KindFusion, LstmHistory, MeanHistory, NoHistory
 from motet.model.inputs import InputLayer
 from motet.model.interaction import Interaction
 from motet.model.scenario import Gate, Prior, ScenarioConditioning
@@ -35,6 +35,7 @@ class Model:
     history_width: int = 16
     history_layers: int = 1
     history_heads: int = 2
+    kind_fusion: KindFusion = "none"  # weighted: a whole network per kind of event, then their weights in every cell
     interaction: int = 32  # width of the products of user and candidate; 0: none
     scenario: ScenarioConditioning = "gate"
     experts: ExpertScheme = "mmoe"
@@ -66,6 +67,9 @@ def resolve(given: dict[str, Any]) -> Model:
 class Network(nn.Module):
     """The multi-scenario multi-task ranker; `tasks` restricts it to some tasks of the layout (solo models)."""
 
+    voices: tuple[str, ...] = VOICES
+    """What `alpha_STV` weights."""
+
     def __init__(self, layout: Layout, counts_V: Tensor, model: Model, tasks: Sequence[int] | None = None) -> None:
         super().__init__()
         self.task_index = torch.tensor(range(len(layout.tasks)) if tasks is None else tasks)
@@ -90,6 +94,10 @@ class Network(nn.Module):
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability for every candidate and task, [B, C, T]."""
+        return CellOutput(self.heads.marginal(self.given_parents(batch)))
+
+    def given_parents(self, batch: Batch) -> Tensor:
+        """Logits of each task given its parent, before chains are multiplied, [B, C, T]."""
         inputs = self.inputs(batch)
         user_BD, found_BCD = self.history(inputs.events_PI, inputs.packing, batch.history, inputs.item_BCI)
         user_BX = torch.cat([inputs.user_BX, user_BD], -1)
@@ -102,8 +110,7 @@ class Network(nn.Module):
         voices: Voices = self.experts(user_BX, candidate_BCY, prior_BP)
         fused_BCTD = self.fusion(voices, batch.scenario_B, prior_SP)
         wide_BCT = None if self.wide is None else self.wide(user_BX, candidate_BCY)
-        logits_BCT = self.heads(fused_BCTD, batch.scenario_B, wide_BCT)
-        return CellOutput(self.heads.marginal(logits_BCT))
+        return self.heads(fused_BCTD, batch.scenario_B, wide_BCT)
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> CellOutput:
@@ -116,7 +123,7 @@ class Network(nn.Module):
 
     @torch.inference_mode()
     def alpha_STV(self) -> Tensor | None:
-        """The fusion weights of every cell over `fusion.VOICES`; None when the fusion has none."""
+        """The fusion weights of every cell over `voices`; None when the fusion has none."""
         return self.fusion.alpha_STV(self.prior()) if isinstance(self.fusion, WeightedFusion) else None
 
     def parameter_count(self) -> int:

@@ -17,7 +17,7 @@ from torch import Tensor
 from motet import runtime
 from motet.batch import Rows
 from motet.errors import InputError
-from motet.model.ranker import Network
+from motet.model.kinds import Trainable
 from motet.settings import settings
 from motet.train import checkpoint
 from motet.train.early_stop import EarlyStop, cell_loss
@@ -68,7 +68,7 @@ Progress = Callable[[int, int, str], None]
 
 
 def train(
-    network: Network,
+    network: Trainable,
     data: Rows,
     how: Train,
     *,
@@ -177,7 +177,7 @@ def _observed(data: Rows, rows: NDArray[np.int64], index: Tensor) -> NDArray[np.
 
 
 def _losses(
-    network: Network, data: Rows, rows: NDArray[np.int64], how: Train, device: torch.device
+    network: Trainable, data: Rows, rows: NDArray[np.int64], how: Train, device: torch.device
 ) -> tuple[TaskLosses, Tensor]:
     """Losses in units of these rows' base rates, and the tasks' loss weights."""
     tasks = network.layout.tasks
@@ -194,12 +194,12 @@ def _losses(
     return losses, torch.tensor([how.task_weights.get(task.name, 1.0) for task in tasks], device=device)
 
 
-def _copy(network: Network) -> dict[str, Tensor]:
+def _copy(network: Trainable) -> dict[str, Tensor]:
     return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
 def _snapshot(
-    step: int, network: Network, best: dict[str, Tensor], sparse: RowwiseAdagrad, dense: torch.optim.AdamW,
+    step: int, network: Trainable, best: dict[str, Tensor], sparse: RowwiseAdagrad, dense: torch.optim.AdamW,
     running_T: Tensor, stop: EarlyStop, how: Train,
 ) -> checkpoint.Checkpoint:  # fmt: skip
     optimizer = {"adagrad.sum_V": sparse.sum_V, "rng": torch.get_rng_state(), "running_T": running_T}
@@ -209,7 +209,7 @@ def _snapshot(
 
 
 def _restore(
-    saved: checkpoint.Checkpoint, network: Network, sparse: RowwiseAdagrad, dense: torch.optim.AdamW, how: Train
+    saved: checkpoint.Checkpoint, network: Trainable, sparse: RowwiseAdagrad, dense: torch.optim.AdamW, how: Train
 ) -> EarlyStop:
     if saved.state["train"] != (asked := asdict(how)):
         changed = sorted(key for key in asked if saved.state["train"].get(key) != asked[key])

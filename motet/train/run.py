@@ -1,8 +1,8 @@
 """The run folder: what a training leaves behind, written whole and read back by the same names.
 
 `config.toml` (resolved settings), `prepared.json` (which prepared folder it learns from), `model.safetensors` (the best
-weights), `run.json` (how training went; with it the run is whole), `calibration.json`, `metrics.jsonl`, `checkpoint/`;
-evaluation adds its reports.
+weights), `run.json` (how training went; with it the run is whole), `calibration.json`, `metrics.jsonl`, `checkpoint/`,
+`stages/` (of trainings in stages); evaluation adds its reports.
 """
 
 import json
@@ -23,15 +23,16 @@ from safetensors.torch import load_file, save
 from motet.batch import Rows
 from motet.data.dataset import Dataset
 from motet.errors import InputError
-from motet.model.ranker import Model, Network
+from motet.model.kinds import Trainable, build
+from motet.model.ranker import Model
 from motet.scoring.calibrate import Calibration
 from motet.settings import atomic_file, parse, plain, read_toml, write_json
 from motet.train.loop import Outcome, Train
 from motet.version import VERSION
 
 FORMAT = "motet-run/1"
-FILES = ("prepared.json", "config.toml", "checkpoint", "metrics.jsonl", "model.safetensors", "calibration.json",
-         "report.json", "report.html", "run.json")  # fmt: skip
+FILES = ("prepared.json", "config.toml", "stages", "checkpoint", "metrics.jsonl", "model.safetensors",
+         "calibration.json", "report.json", "report.html", "run.json")  # fmt: skip
 JUDGING = ("evaluate", "blend")
 """Sections that training does not depend on: a finished run takes them over when they change."""
 Ints = NDArray[np.int64]
@@ -43,7 +44,7 @@ class Run:
 
     folder: Path
     data: Dataset
-    network: Network
+    network: Trainable
     model: Model
     train: Train
     calibration: Calibration
@@ -104,7 +105,9 @@ def begin_run(folder: Path, config: dict[str, Any], data: Dataset, *, force: boo
     return (folder / "run.json").exists()
 
 
-def save_run(folder: Path, *, network: Network, model: Model, train: Train, outcome: Outcome, fit: Calibration) -> None:
+def save_run(
+    folder: Path, *, network: Trainable, model: Model, train: Train, outcome: Outcome, fit: Calibration
+) -> None:
     """Write the artifacts; `run.json` last, so that a run folder with one is whole."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_file(folder / "model.safetensors") as file:
@@ -128,7 +131,7 @@ def load_run(folder: Path) -> Run:
             raise InputError(f"unknown format {facts.get('format')!r}", where=str(folder), fix="train again")
         data = _prepared(folder.resolve() / prepared["folder"], prepared["fingerprint"])
         model, train = parse(Model, facts["model"]), parse(Train, facts["train"])
-        network = Network(data.layout, data.counts_V, model)
+        network = build(data.layout, data.counts_V, model)
         network.load_state_dict(load_file(folder / "model.safetensors"))
         calibration = Calibration.from_dict(json.loads((folder / "calibration.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
@@ -140,17 +143,17 @@ def load_run(folder: Path) -> Run:
 
 def new_network(
     data: Dataset, model: Model, seed: int, tasks: tuple[int, ...] | None = None, scenario: int | None = None
-) -> Network:
+) -> Trainable:
     """A network with the weights of that seed; a scenario's own network counts evidence on that scenario's rows."""
     torch.manual_seed(seed)
     counts_V = data.counts_V if scenario is None else data.counts(data.rows("train", scenario))
-    return Network(data.layout, counts_V, model, tasks)
+    return build(data.layout, counts_V, model, tasks)
 
 
 def _start_over(folder: Path) -> None:
     """Remove a run: first what makes it finished, last what makes it a run."""
     for name in reversed(FILES):
-        if name == "checkpoint":
+        if (folder / name).is_dir():
             shutil.rmtree(folder / name, ignore_errors=True)
         else:
             (folder / name).unlink(missing_ok=True)

@@ -7,18 +7,25 @@ from contracts.toy import Toy, toy
 
 from motet.batch import Ranker
 from motet.errors import InputError
+from motet.model.kinds import Trainable, WeightedKinds, build
 from motet.model.ranker import Model, Network, presets, resolve, restrict
 
 
-def network(model: Model, tasks: list[int] | None = None, *, counts: int = 20) -> Network:
+def network(model: Model, tasks: list[int] | None = None, *, counts: int = 20) -> Trainable:
     """A network with weights far from their start, so that no slot is still identity."""
     torch.manual_seed(0)
     layout = toy().layout
-    made = Network(layout, torch.full((layout.table_rows,), counts), model, tasks)
+    made = build(layout, torch.full((layout.table_rows,), counts), model, tasks)
     for parameter in made.parameters():
         parameter.data.add_(0.2 * torch.randn_like(parameter))
-    made.inputs.table.weight.data[0] = 0
+    for part in parts(made):
+        part.inputs.table.weight.data[0] = 0
     return made
+
+
+def parts(made: Trainable) -> list[Network]:
+    """The network, or those of its kinds."""
+    return [*made.parts()] if isinstance(made, WeightedKinds) else [made]
 
 
 class TestMotet(RankerContract):
@@ -29,6 +36,16 @@ class TestMotet(RankerContract):
 class TestLstmFusion(RankerContract):
     def make(self, data: Toy) -> Ranker:
         return network(resolve({"preset": "lstm-fusion"}))
+
+
+class TestLstmWeighted(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "lstm-weighted"}))
+
+
+class TestChainedAttentionOfEachKind(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"kind_fusion": "weighted"}))
 
 
 class TestPle(RankerContract):
@@ -77,9 +94,10 @@ def test_an_unknown_key_of_the_model_is_an_error_naming_the_nearest() -> None:
         resolve({"expert_counts": 3})
 
 
-def test_a_chained_task_is_never_likelier_than_its_parent() -> None:
+@pytest.mark.parametrize("kind_fusion", ["none", "weighted"])
+def test_a_chained_task_is_never_likelier_than_its_parent(kind_fusion: str) -> None:
     batch = toy().batch(toy().rows("test"))
-    click, buy = network(resolve({})).score(batch).logits_BCT[..., :2].unbind(-1)
+    click, buy = network(resolve({"kind_fusion": kind_fusion})).score(batch).logits_BCT[..., :2].unbind(-1)
     assert bool((buy <= click + 1e-4).all())
 
 
@@ -160,7 +178,7 @@ def test_the_wide_part_is_added_to_the_logits_of_its_task_before_the_chain() -> 
     torch.testing.assert_close(after[..., [0, 2]], before[..., [0, 2]], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["mmoe", "ple", "shared-bottom", "lstm-fusion"])
+@pytest.mark.parametrize("name", ["mmoe", "ple", "shared-bottom", "lstm-fusion", "lstm-weighted"])
 def test_published_models_have_neither_products_nor_a_wide_part(name: str) -> None:
     model = resolve({"preset": name})
     assert (model.interaction, model.wide) == (0, False)
@@ -175,11 +193,9 @@ def test_controls_have_the_parts_of_the_default(name: str) -> None:
 @pytest.mark.parametrize("name", presets())
 def test_an_untrained_network_predicts_each_cells_base_rate(name: str) -> None:
     made = network(resolve({"preset": name}))
-    for tensor in (made.heads.last_TH, made.heads.bias_ST):
-        tensor.data.zero_()
-    if made.wide is not None:
-        for parameter in made.wide.parameters():
-            parameter.data.zero_()
+    for part in parts(made):
+        for tensor in (part.heads.last_TH, part.heads.bias_ST, *(part.wide.parameters() if part.wide else ())):
+            tensor.data.zero_()
     batch = toy().batch(toy().rows("test"))
     rates_ST = torch.tensor(toy().layout.base_rates)
     probability = made.score(batch).predictions_BCT(toy().layout.tasks)[:, 0, :2]

@@ -95,7 +95,14 @@ def test_a_folder_left_after_its_first_file_goes_on(data: Dataset, tmp_path: Pat
 
 def test_starting_over_removes_the_run_and_nothing_else(data: Dataset, tmp_path: Path) -> None:
     begin_run(tmp_path / "run", CONFIG, data)
-    for name in ("run.json", "model.safetensors", "report.html", "notes.txt", "checkpoint/step-1/state.json"):
+    for name in (
+        "run.json",
+        "model.safetensors",
+        "report.html",
+        "notes.txt",
+        "checkpoint/step-1/state.json",
+        "stages/1/checkpoint/step-1/state.json",
+    ):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / name).write_text("x")
     assert begin_run(tmp_path / "run", {**CONFIG, "train": {"epochs": 2}}, data, force=True) is False
