@@ -22,9 +22,10 @@ from motet.settings import settings
 from motet.train import checkpoint
 from motet.train.early_stop import EarlyStop, cell_loss
 from motet.train.losses import TaskLosses
-from motet.train.optim import RowwiseAdagrad, dense_optimizer, gradient_norm, learning_rate
+from motet.train.optim import learning_rate
 from motet.train.runlog import RunLog
 from motet.train.score import score_rows
+from motet.train.step import Step
 
 SMALLEST_BATCH, STEPS_PER_EPOCH = 32, 64
 
@@ -88,11 +89,10 @@ def train(
     valid = _observed(data, data.rows("valid", scenario), index)
     if not len(rows):
         raise InputError("no train row has a label", fix="check the split and the labels' columns")
-    losses, weights_T = _losses(network, data, rows, how, device)
-    sparse, dense = (
-        RowwiseAdagrad(network.inputs.table, how.table_lr, how.table_weight_decay),
-        dense_optimizer(network, how.lr, how.weight_decay),
-    )
+    losses, weights_T = losses_of(network, data, rows, how, device)
+    rates = {"lr": how.lr, "table_lr": how.table_lr}
+    decays = {"weight_decay": how.weight_decay, "table_weight_decay": how.table_weight_decay}
+    update = Step(network, losses, weights_T, **rates, **decays)
     batch_size = batch_size_of(len(rows), how)
     per_epoch = -(-len(rows) // batch_size)
     total, warmup = per_epoch * how.epochs, max(1, int(per_epoch * how.epochs * how.warmup))
@@ -102,7 +102,7 @@ def train(
     runtime.seed_everything(how.seed)
     if folder and (saved := checkpoint.load(folder / "checkpoint")):
         step, best = saved.step, saved.best
-        stop = _restore(saved, network, sparse, dense, how)
+        stop = _restore(saved, network, update, how)
         running_T.copy_(saved.optimizer["running_T"])
     log = RunLog(folder / "metrics.jsonl" if folder else None, up_to_step=step)
     labels_valid, scenario_valid = data.labels(valid)[:, index.numpy()], data.scenarios(valid)
@@ -130,7 +130,7 @@ def train(
             and step > trained_from
             and (finished or step % how.checkpoint_every == 0 or step % evaluate_every == 0)
         ):
-            checkpoint.save(folder / "checkpoint", _snapshot(step, network, best, sparse, dense, running_T, stop, how))
+            checkpoint.save(folder / "checkpoint", _snapshot(step, network, best, update, running_T, stop, how))
         if finished:
             break
 
@@ -142,18 +142,7 @@ def train(
         # The step.
         at = (step % per_epoch) * batch_size
         batch = data.batch(order[at : at + batch_size]).to(device)
-        labels_BCT = batch.labels_BCT[..., index] if batch.labels_BCT is not None else None
-        assert labels_BCT is not None
-        loss_T = losses(network(batch).logits_BCT, labels_BCT)
-        (loss_T * weights_T).sum().backward()
-        gradient_norm(network)
-        scale = learning_rate(step, total, warmup)
-        for group in dense.param_groups:
-            group["lr"] = how.lr * scale
-        dense.step()
-        dense.zero_grad(set_to_none=True)
-        sparse.step(scale)
-        running_T += loss_T.detach()
+        running_T += update(batch, learning_rate(step, total, warmup))
         step += 1
         if progress and step % 10 == 0:
             progress(step, total, f"valid ne {stop.best:.4f}" if stop.best_step > 0 else "")
@@ -176,7 +165,7 @@ def _observed(data: Rows, rows: NDArray[np.int64], index: Tensor) -> NDArray[np.
     return rows[~np.isnan(data.labels(rows)[:, index.numpy()]).all(1)]
 
 
-def _losses(
+def losses_of(
     network: Trainable, data: Rows, rows: NDArray[np.int64], how: Train, device: torch.device
 ) -> tuple[TaskLosses, Tensor]:
     """Losses in units of these rows' base rates, and the tasks' loss weights."""
@@ -199,25 +188,22 @@ def _copy(network: Trainable) -> dict[str, Tensor]:
 
 
 def _snapshot(
-    step: int, network: Trainable, best: dict[str, Tensor], sparse: RowwiseAdagrad, dense: torch.optim.AdamW,
-    running_T: Tensor, stop: EarlyStop, how: Train,
-) -> checkpoint.Checkpoint:  # fmt: skip
-    optimizer = {"adagrad.sum_V": sparse.sum_V, "rng": torch.get_rng_state(), "running_T": running_T}
-    optimizer |= checkpoint.adamw_tensors(dense)
+    step: int, network: Trainable, best: dict[str, Tensor], update: Step, running_T: Tensor, stop: EarlyStop, how: Train
+) -> checkpoint.Checkpoint:
+    optimizer = {"adagrad.sum_V": update.sparse.sum_V, "rng": torch.get_rng_state(), "running_T": running_T}
+    optimizer |= checkpoint.adamw_tensors(update.dense)
     state = {"early_stop": asdict(stop), "train": asdict(how)}
     return checkpoint.Checkpoint(step, _copy(network), best, optimizer, state)
 
 
-def _restore(
-    saved: checkpoint.Checkpoint, network: Trainable, sparse: RowwiseAdagrad, dense: torch.optim.AdamW, how: Train
-) -> EarlyStop:
+def _restore(saved: checkpoint.Checkpoint, network: Trainable, update: Step, how: Train) -> EarlyStop:
     if saved.state["train"] != (asked := asdict(how)):
         changed = sorted(key for key in asked if saved.state["train"].get(key) != asked[key])
         raise InputError(f"the checkpoint was trained with other settings: {', '.join(changed)}",
                          fix="train into a new run folder, or set them back")  # fmt: skip
     network.load_state_dict(saved.weights)
-    sparse.sum_V.copy_(saved.optimizer["adagrad.sum_V"])
-    checkpoint.load_adamw(dense, saved.optimizer)
+    update.sparse.sum_V.copy_(saved.optimizer["adagrad.sum_V"])
+    checkpoint.load_adamw(update.dense, saved.optimizer)
     torch.set_rng_state(saved.optimizer["rng"])
     return EarlyStop(**saved.state["early_stop"])
 

@@ -1,0 +1,37 @@
+"""The training step: what one batch changes. Forward, losses, backward, clipping, both optimizers, in this order.
+
+Shapes: B rows, C = 1, T tasks.
+"""
+
+from torch import Tensor
+
+from motet.batch import Batch
+from motet.model.kinds import Trainable
+from motet.train.losses import TaskLosses
+from motet.train.optim import RowwiseAdagrad, dense_optimizer, gradient_norm
+
+
+class Step:
+    """A network with its losses and optimizers; call it with one batch after the other."""
+
+    def __init__(
+        self, network: Trainable, losses: TaskLosses, weights_T: Tensor,
+        *, lr: float, table_lr: float, weight_decay: float, table_weight_decay: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.network, self.losses, self.weights_T, self.lr = network, losses, weights_T, lr
+        self.sparse = RowwiseAdagrad(network.inputs.table, table_lr, table_weight_decay)
+        self.dense = dense_optimizer(network, lr, weight_decay)
+
+    def __call__(self, batch: Batch, scale: float = 1.0) -> Tensor:
+        """The tasks' losses before the update, [T]; `scale` multiplies both learning rates."""
+        assert batch.labels_BCT is not None
+        labels_BCT = batch.labels_BCT[..., self.network.task_index]
+        loss_T = self.losses(self.network(batch).logits_BCT, labels_BCT)
+        (loss_T * self.weights_T).sum().backward()
+        gradient_norm(self.network)
+        for group in self.dense.param_groups:
+            group["lr"] = self.lr * scale
+        self.dense.step()
+        self.dense.zero_grad(set_to_none=True)
+        self.sparse.step(scale)
+        return loss_T.detach()
