@@ -18,6 +18,10 @@ from motet.batch import Batch, CellOutput, History, Layout
 from motet.model.inputs import InputLayer
 from motet.model.ranker import Model, Network
 
+PACE = 10
+"""The weights' softmax is over so many times their parameters: AdamW moves a parameter by about its rate a step, and
+with few steps a weight could not get far from where it starts."""
+
 
 class OfKind(Network):
     """The network of one kind: of the history it sees that kind's events only."""
@@ -61,7 +65,7 @@ class WeightedKinds(nn.Module):
 
     def alpha_STV(self) -> Tensor:
         """The weights themselves, summing to 1 over kinds."""
-        return self.weight_STK.softmax(-1)
+        return (PACE * self.weight_STK).softmax(-1)
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability, [B, C, T]; chains are multiplied behind the weights."""
@@ -98,14 +102,15 @@ def build(layout: Layout, counts_V: Tensor, model: Model, tasks: Sequence[int] |
 def of_kind(history: History, kind: int) -> History:
     """The events of one kind alone, in their order, as the history of a layout that has no other kind."""
     of_kind_BL = history.mask_BL & (history.kind_BL == kind)
-    order_BL = (~of_kind_BL).to(torch.uint8).argsort(dim=1, stable=True)
     length_B = of_kind_BL.sum(1)
-    there_BL = torch.arange(order_BL.shape[1], device=order_BL.device) < length_B[:, None]
-    moved = {}
-    for field in fields(history):
-        if "_BL" in field.name:
-            x_BLx = getattr(history, field.name)
-            index_BLx = order_BL.view(*order_BL.shape, *(1,) * (x_BLx.dim() - 2)).expand_as(x_BLx)
-            there_BLx = there_BL.view(*there_BL.shape, *(1,) * (x_BLx.dim() - 2))
-            moved[field.name] = x_BLx.gather(1, index_BLx).masked_fill(~there_BLx, 0)
-    return replace(history, **moved | {"kind_BL": torch.zeros_like(history.kind_BL), "length_B": length_B})
+    longest = max(int(length_B.max()) if len(length_B) else 0, 1)
+    order_BL = (~of_kind_BL).to(torch.uint8).argsort(dim=1, stable=True)[:, :longest]
+    there_BL = torch.arange(longest, device=order_BL.device) < length_B[:, None]
+
+    def moved(x_BLx: Tensor) -> Tensor:
+        trailing = (1,) * (x_BLx.dim() - 2)
+        index_BLx = order_BL.view(*order_BL.shape, *trailing).expand(-1, -1, *x_BLx.shape[2:])
+        return x_BLx.gather(1, index_BLx).masked_fill(~there_BL.view(*there_BL.shape, *trailing), 0)
+
+    events = {field.name: moved(getattr(history, field.name)) for field in fields(history) if "_BL" in field.name}
+    return replace(history, **events | {"kind_BL": torch.zeros_like(order_BL), "length_B": length_B})
