@@ -1,9 +1,10 @@
 """Slot 1, inputs: packed ids, numbers and bags of a batch become one user vector and one vector per candidate.
 
-All categorical fields live in one table. In training the rows a batch touches are gathered once into a small leaf
-tensor, so gradients, optimizer state and cost depend on the batch and never on the vocabulary.
+All categorical fields live in one table. In training the embeddings of a batch are a leaf tensor of their own, so
+gradients, optimizer state and cost depend on the batch and never on the vocabulary.
 
-Shapes: B requests, C candidates, P real history events, K packed id columns, F fields, D embedding width, N numbers.
+Shapes: B requests, C candidates, P real history events, K packed id columns, F fields, D embedding width, N numbers,
+in the table I ids of a batch and V rows.
 """
 
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ from motet.model.attention import Packing
 
 @dataclass(slots=True)
 class Touched:
-    """The table rows of one forward pass: `values` is the leaf whose gradient the sparse optimizer reads."""
+    """All ids of one forward pass, repeated ones too; their embeddings are the leaf whose gradient is wanted."""
 
-    rows_U: Tensor
-    values_UD: Tensor
+    ids_I: Tensor
+    embedded_ID: Tensor
 
 
 class Table(nn.Module):
@@ -43,16 +44,11 @@ class Table(nn.Module):
 
     def forward(self, ids: list[Tensor]) -> list[Tensor]:
         """Embeddings [..., D] of several id tensors [...], looked up together."""
-        flat = torch.cat([tensor.reshape(-1) for tensor in ids])
+        ids_I = torch.cat([tensor.reshape(-1) for tensor in ids])
+        embedded_ID = self.weight.index_select(0, ids_I) * self.say_V.index_select(0, ids_I)[:, None]
         if self.training and torch.is_grad_enabled():
-            rows_U, inverse = torch.unique(flat, return_inverse=True)
-            values_UD = self.weight[rows_U].requires_grad_()
-            self.touched = Touched(rows_U, values_UD)
-            embedded = nn.functional.embedding(inverse, values_UD * self.say_V[rows_U, None])
-        else:
-            flat = flat.long()
-            embedded = self.weight[flat] * self.say_V[flat, None]
-        parts = embedded.split([tensor.numel() for tensor in ids])
+            self.touched = Touched(ids_I, embedded_ID.requires_grad_())
+        parts = embedded_ID.split([tensor.numel() for tensor in ids])
         width = self.weight.shape[1]
         return [part.reshape(*tensor.shape, width) for part, tensor in zip(parts, ids, strict=True)]
 

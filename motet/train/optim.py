@@ -9,7 +9,8 @@ from motet.model.inputs import Table
 class RowwiseAdagrad:
     """Adagrad (Duchi et al., 2011) with one accumulator per table row: G_r += mean(g_r²); w_r -= lr · g_r / √G_r.
 
-    Only rows of the last batch are read or written, whatever the size of the table.
+    Only rows of the last batch are read or written, whatever the size of the table. Shapes: I ids of the batch, U
+    different ones, V rows of the table, D embedding width.
     """
 
     def __init__(self, table: Table, lr: float, weight_decay: float = 0.0) -> None:
@@ -20,17 +21,26 @@ class RowwiseAdagrad:
     def step(self, scale: float = 1.0) -> None:
         """One update with the gradient that backward left on the touched rows; `scale` multiplies the rate."""
         touched, self.table.touched = self.table.touched, None
-        if touched is None or touched.values_UD.grad is None:
+        if touched is None or touched.embedded_ID.grad is None:
             return
-        rows_U, gradient_UD = touched.rows_U, touched.values_UD.grad
-        sum_U = self.sum_V[rows_U] + gradient_UD.square().mean(1)
-        self.sum_V[rows_U] = sum_U
-        step_UD = gradient_UD * (self.lr * scale * sum_U.rsqrt())[:, None]
-        values_UD = touched.values_UD.detach()
+        weight, rate = self.table.weight.data, self.lr * scale
+        rows_U, gradient_UD = add_up(touched.ids_I, touched.embedded_ID.grad)
+        gradient_UD *= self.table.say_V.index_select(0, rows_U)[:, None]
+        sum_U = self.sum_V.index_select(0, rows_U) + gradient_UD.square().mean(1)
+        self.sum_V.index_copy_(0, rows_U, sum_U)
+        step_UD = gradient_UD.mul_((rate * sum_U.rsqrt())[:, None])
         if self.weight_decay:
-            step_UD += values_UD * (self.weight_decay * self.lr * scale)
-        values_UD = (values_UD - step_UD) * (rows_U != 0)[:, None]
-        self.table.weight.data[rows_U] = values_UD
+            step_UD += weight.index_select(0, rows_U) * (self.weight_decay * rate)
+        weight.index_add_(0, rows_U, step_UD.neg_())
+        weight[0] = 0
+
+
+def add_up(ids_I: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
+    """The different ids, ascending, and the sum of each one's gradients: a sort, then sums over stretches."""
+    sorted_I, order_I = ids_I.sort(stable=True)
+    rows_U, count_U = sorted_I.unique_consecutive(return_counts=True)
+    start_U = count_U.cumsum(0) - count_U
+    return rows_U.long(), nn.functional.embedding_bag(order_I, gradient_ID, start_U, mode="sum")
 
 
 def dense_optimizer(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:

@@ -145,12 +145,12 @@ def test_an_ids_say_grows_with_its_evidence_and_padding_is_silent() -> None:
     torch.testing.assert_close(found[3], table.weight[3] * 1000 / 1010)
 
 
-def test_training_lookup_equals_plain_lookup_and_touches_each_row_once() -> None:
+def test_training_lookup_equals_plain_lookup_and_remembers_every_id() -> None:
     table = Table(torch.full((9,), 5), 4, evidence=0)
     ids = [torch.tensor([[3, 3], [1, 0]], dtype=torch.int32), torch.tensor([8, 3], dtype=torch.int32)]
     first, second = table(ids)
     assert table.touched is not None
-    assert table.touched.rows_U.tolist() == [0, 1, 3, 8]
+    assert table.touched.ids_I.tolist() == [3, 3, 1, 0, 8, 3]
     table.train(False)
     for trained, plain in zip((first, second), table(ids), strict=True):
         torch.testing.assert_close(trained, plain)

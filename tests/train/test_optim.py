@@ -13,7 +13,7 @@ from motet.model.ranker import Network, resolve
 from motet.schema import Task
 from motet.train.early_stop import EarlyStop, cell_loss
 from motet.train.losses import TaskLosses, entropy
-from motet.train.optim import RowwiseAdagrad, dense_optimizer, learning_rate
+from motet.train.optim import RowwiseAdagrad, add_up, dense_optimizer, learning_rate
 
 TASKS = (Task(name="click", label="c"), Task(name="stars", label="s", form="regression"))
 
@@ -35,6 +35,24 @@ def test_rowwise_adagrad_updates_touched_rows_by_its_definition_and_no_other() -
         else:
             assert torch.equal(table.weight[row], before[row])
             assert torch.equal(optimizer.sum_V[row], start[row])
+
+
+def test_gradients_of_the_same_id_add_up_whatever_their_order() -> None:
+    torch.manual_seed(0)
+    ids, gradient = torch.randint(9, (40,), dtype=torch.int32), torch.randn(40, 3)
+    rows, summed = add_up(ids, gradient)
+    assert rows.tolist() == sorted(set(ids.tolist()))
+    torch.testing.assert_close(summed, torch.stack([gradient[ids == row].sum(0) for row in rows]))
+
+
+def test_decay_shrinks_the_rows_of_the_batch_alone() -> None:
+    table = Table(torch.full((4,), 9), 3, evidence=0)
+    optimizer, before = RowwiseAdagrad(table, lr=0.1, weight_decay=0.5), table.weight.detach().clone()
+    (found,) = table([torch.tensor([2, 2])])
+    (found * 0).sum().backward()
+    optimizer.step(scale=0.5)
+    torch.testing.assert_close(table.weight[2], before[2] * (1 - 0.5 * 0.1 * 0.5))
+    assert torch.equal(table.weight[[1, 3]], before[[1, 3]])
 
 
 def test_padding_stays_zero_through_training() -> None:
