@@ -29,7 +29,8 @@ class Benchmark:
     macro_tasks: tuple[str, ...] | None = None  # None: all
 
 
-def arguments(what: str, *, needs_data: bool = True) -> argparse.Namespace:
+def options(what: str, *, needs_data: bool = True) -> argparse.ArgumentParser:
+    """What every benchmark may be told."""
     parser = argparse.ArgumentParser(description=what)
     if needs_data:
         parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
@@ -39,7 +40,7 @@ def arguments(what: str, *, needs_data: bool = True) -> argparse.Namespace:
     parser.add_argument("--work", type=Path, default=Path("benchmarks/.work"), help="prepared folders, runs and caches")
     parser.add_argument("--presets", nargs="*", default=[p for p in presets() if p not in CONTROLS])
     parser.add_argument("--set", action="append", default=[], dest="changes", help="override one key of motet.toml")
-    return parser.parse_args()
+    return parser
 
 
 def run(benchmark: Benchmark, config: Path, args: argparse.Namespace) -> dict[str, Any]:
@@ -116,4 +117,4 @@ def show(found: dict[str, Any], as_json: bool) -> None:
         print(f"  {name:<24} {value}")
 
 
-__all__ = ["Benchmark", "arguments", "replace", "run", "show", "summary", "write_config"]
+__all__ = ["Benchmark", "options", "replace", "run", "show", "summary", "write_config"]

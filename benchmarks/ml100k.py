@@ -3,10 +3,10 @@
 python -m benchmarks.ml100k --data FOLDER [--json] [--seeds N] [--final]
 """
 
-from benchmarks.common import Benchmark, arguments, run, show, write_config
+from benchmarks.common import Benchmark, options, run, show, write_config
 
 BENCHMARK = Benchmark("ml100k", "movielens")
 
 if __name__ == "__main__":
-    args = arguments(__doc__)
+    args = options(__doc__).parse_args()
     show(run(BENCHMARK, write_config(BENCHMARK, args), args), args.json)

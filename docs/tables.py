@@ -21,7 +21,7 @@ from motet.evaluate.words import SIGNS, number, percent
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-BENCHMARKS = ("kuairand", "ml100k", "market")
+BENCHMARKS = ("kuairand", "ml100k", "market-small", "market")
 RANKING = "amazon3"
 """The benchmark of which rankings are all there is."""
 CONTROLS = {"solo": "solo: one model per cell", "pooled": "pooled: the scenario is a feature only"}

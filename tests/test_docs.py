@@ -206,13 +206,15 @@ def test_motets_commands_exist_with_those_options(page: str, line: str) -> None:
 
 def test_other_commands_exist() -> None:
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    options = (ROOT / "benchmarks" / "common.py").read_text(encoding="utf-8")
+    shared = (ROOT / "benchmarks" / "common.py").read_text(encoding="utf-8")
     for page, line in COMMANDS:
         match shlex.split(line):
             case ["make", target, *_]:
                 assert target in targets, f"{page}: {line}"
             case ["python", "-m", module, *given]:
-                assert (ROOT / f"{module.replace('.', '/')}.py").exists(), f"{page}: {line}"
+                path = ROOT / f"{module.replace('.', '/')}.py"
+                assert path.exists(), f"{page}: {line}"
+                options = shared + path.read_text(encoding="utf-8")
                 assert all(f'"{word}"' in options for word in given if word.startswith("--")), f"{page}: {line}"
             case ["python", script, *_]:
                 assert (ROOT / script).exists(), f"{page}: {line}"
