@@ -97,7 +97,7 @@ UNCOMMENTED = {
     ("train", "seed"): "of weights, order and dropout; seed r of an evaluation is this plus r",
     ("train", "weight_decay"): "of AdamW",
     ("train", "table_weight_decay"): "of the table",
-    ("train", "evaluations_per_epoch"): "how often valid is judged",
+    ("train", "evaluations_per_epoch"): "how often valid is judged, evenly and at the end of each epoch",
     ("evaluate", "split"): "which split is judged",
     ("evaluate", "seeds"): "paired seeds of the model and its controls",
     ("evaluate", "resamples"): "of the bootstrap over users",

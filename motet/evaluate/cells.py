@@ -6,7 +6,7 @@ cannot speak for the model.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Literal
 
@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from motet.errors import InputError
 from motet.evaluate.bootstrap import Auc, RelativeRmse, Statistic, resample
-from motet.evaluate.verdict import FEWEST_USERS, VERDICTS, Judged, Verdict, enough_labels, judge, standard_error
+from motet.evaluate.verdict import FEWEST_USERS, VERDICTS, Judged, Verdict, judge, standard_error
 from motet.schema import Task
 from motet.scoring import metrics
+from motet.scoring.cell_rows import cell_rows, enough_labels
 from motet.scoring.metrics import Floats, Ints
 
 Metric = Literal["auc", "relative_rmse"]
@@ -132,7 +133,8 @@ def cell_table(
     """All cells, scenario by scenario, of the tasks that a scenario offers; a cell without observed rows has nulls.
 
     Labels are NaN where unobserved. Solo predictions are paired with the joint model's by seed, and NaN in a whole
-    cell that has no solo model. `base_rates_ST` are the train split's rates (binary) or means (regression).
+    cell that has no solo model. `base_rates_ST` are the train split's rates (binary) or means (regression). With 0
+    resamples there is no bootstrap: no intervals, and with solo models every cell is `unclear`.
     """
     labels, joint = np.asarray(labels_NT, np.float64), np.asarray(joint_RNT)
     solo = None if solo_RNT is None else np.asarray(solo_RNT)
@@ -150,7 +152,7 @@ def cell_table(
             joint_Rn=_predictions(joint[:, rows, t], f"joint model, {scenarios[s]} × {tasks[t].name}"),
             solo_Rn=None if solo is None else _solo(solo[:, rows, t], f"solo model, {scenarios[s]} × {tasks[t].name}"),
         )
-        for s, t, rows in _members(scenarios, tasks, np.asarray(scenario_N), labels)
+        for s, t, rows in cell_rows(scenarios, tasks, np.asarray(scenario_N), labels)
     ]
     measured = _measure(cells, users=len(users), resamples=resamples, seed=seed)
     judged: Sequence[Judged | None] = [None] * len(cells)
@@ -171,19 +173,6 @@ def macro(cells: Sequence[Cell]) -> dict[str, float | None]:
 def verdict_counts(cells: Sequence[Cell]) -> dict[Verdict, int]:
     """How many cells have which verdict."""
     return {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in VERDICTS}
-
-
-def _members(
-    scenarios: Sequence[str], tasks: Sequence[Task], scenario_N: Ints, labels_NT: Floats
-) -> Iterator[tuple[int, int, Ints]]:
-    """Scenario, task and observed rows of each cell."""
-    order = np.argsort(scenario_N, kind="stable")
-    bounds = np.searchsorted(scenario_N[order], np.arange(len(scenarios) + 1))
-    for s, name in enumerate(scenarios):
-        rows = order[bounds[s] : bounds[s + 1]]
-        for t, task in enumerate(tasks):
-            if not task.scenarios or name in task.scenarios:
-                yield s, t, rows[np.isfinite(labels_NT[rows, t])]
 
 
 def _measure(cells: Sequence[_Rows], *, users: int, resamples: int, seed: int) -> list[_Measured]:

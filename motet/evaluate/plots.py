@@ -72,7 +72,7 @@ def comparison(models: Sequence[Report], metric: str, title: str) -> str:
 
 
 def learning(points: Sequence[Report]) -> str:
-    """Macro NE against epochs, a line for each split (mean over seeds at equal epochs); empty without points."""
+    """Mean NE of the cells against epochs, a line for each split (mean over seeds at equal epochs); or nothing."""
     import altair as alt
 
     rows = []
@@ -98,14 +98,14 @@ def learning(points: Sequence[Report]) -> str:
         .mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=28) if len(rows) <= 60 else False)
         .encode(
             x=alt.X("epoch:Q", title="epoch", axis=alt.Axis(grid=False, tickCount=6)),
-            y=alt.Y("mean(ne):Q", title="macro NE (lower is better)", scale=alt.Scale(zero=False)),
+            y=alt.Y("mean(ne):Q", title="mean NE of the cells (lower is better)", scale=alt.Scale(zero=False)),
             color=color,
             strokeDash=dash,
         )
         .properties(width=560, height=220)
     )
     best = min((row["ne"] for row in rows if row["split"] == "valid"), default=None)
-    return _svg(chart, f"Learning curve: macro NE by epoch; lowest on valid {number(best)}")
+    return _svg(chart, f"Learning curve: mean NE of the cells by epoch; lowest on valid {number(best)}")
 
 
 def calibrations(cells: Sequence[Report]) -> list[str]:

@@ -25,7 +25,6 @@ Verdict = Literal["gain", "tie", "loss", "unclear"]
 VERDICTS: tuple[Verdict, ...] = ("gain", "tie", "loss", "unclear")
 LEVEL = 0.05
 MARGIN = 0.01  # a difference inside ± this is no difference
-FEWEST_OF_A_CLASS = 50  # also the fewest rows of a regression cell
 FEWEST_USERS = 30
 
 
@@ -72,11 +71,6 @@ def holm(p: Floats) -> Floats:
     adjusted = np.empty_like(p)
     adjusted[order] = np.maximum.accumulate(np.minimum(1, p[order] * np.arange(len(p), 0, -1)))
     return adjusted
-
-
-def enough_labels(rows: int, positives: int | None) -> bool:
-    """≥ 50 positives and negatives, or without positives (regression) rows: what a macro average asks of a cell."""
-    return (rows if positives is None else min(positives, rows - positives)) >= FEWEST_OF_A_CLASS
 
 
 def _two_sided(delta: float, error: float) -> float:

@@ -1,7 +1,8 @@
 """Resumable state of a training: weights, optimizers, position and random generator, as safetensors and JSON.
 
 `checkpoint/step-N/` holds `weights.safetensors` (the network now), `best.safetensors` (at the best evaluation),
-`optimizer.safetensors` (Adagrad sums, AdamW moments, the random generator) and `state.json` (step, early stop).
+`optimizer.safetensors` (Adagrad sums, AdamW moments, the random generator, losses since the last evaluation) and
+`state.json` (step, early stop, settings, threads, seconds).
 A checkpoint appears whole or not at all: it is written beside and renamed. Nothing is unpickled.
 """
 
@@ -17,6 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from motet.errors import InputError
+
+FORMAT = "motet-checkpoint/1"
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ def _write(building: Path, checkpoint: Checkpoint) -> None:
     for name in ("weights", "best", "optimizer"):
         tensors = {key: tensor.contiguous() for key, tensor in getattr(checkpoint, name).items()}
         save_file(tensors, building / f"{name}.safetensors")
-    (building / "state.json").write_text(json.dumps({"step": checkpoint.step} | checkpoint.state), encoding="utf-8")
+    state = {"format": FORMAT, "step": checkpoint.step} | checkpoint.state
+    (building / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in building.iterdir():
         _sync(file)
 
@@ -66,6 +70,8 @@ def load(folder: Path) -> Checkpoint | None:
     latest = steps[-1]
     try:
         state = json.loads((latest / "state.json").read_text(encoding="utf-8"))
+        if (found := state.pop("format", None)) != FORMAT:
+            raise InputError(f"unknown format {found!r}", where=str(latest), fix="start over with --force")
         parts = {name: load_file(latest / f"{name}.safetensors") for name in ("weights", "best", "optimizer")}
     except (OSError, ValueError, KeyError) as error:
         raise InputError(

@@ -1,65 +1,53 @@
-"""Early stopping on the macro `ne` of valid: the mean over cells of loss / loss of the base rate.
+"""Early stopping on the macro `ne` of valid: the mean over cells of the `ne` that a report shows, before calibration.
 
-Shapes: N rows, S scenarios, T tasks.
+Shapes: N rows, S scenarios, T tasks, n rows of a cell.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.schema import Task
-
-MIN_POSITIVES = 50
-"""Cells with fewer positives (or negatives, or rows of a regression) in valid are too noisy to stop on."""
-
-
-@dataclass(frozen=True)
-class CellLoss:
-    """Sums per cell, from which `ne` follows."""
-
-    ne_ST: NDArray[np.float64]  # nan where nothing is observed
-    counted_ST: NDArray[np.bool_]  # enough positives and negatives
-
-    @property
-    def macro(self) -> float:
-        """Mean over the counted cells; over every observed cell when none counts."""
-        chosen = self.counted_ST if self.counted_ST.any() else ~np.isnan(self.ne_ST)
-        return float(self.ne_ST[chosen].mean()) if chosen.any() else float("nan")
+from motet.batch import Layout
+from motet.scoring import metrics
+from motet.scoring.calibrate import Calibration
+from motet.scoring.cell_rows import cell_rows, enough_labels
+from motet.scoring.metrics import Bools, Floats, Ints
 
 
-def cell_loss(
-    tasks: tuple[Task, ...],
-    scenarios: int,
-    logits_NT: NDArray[np.float32],
-    labels_NT: NDArray[np.float32],
-    scenario_N: NDArray[np.int64],
-) -> CellLoss:
-    """`ne` of each cell against the base rate of these very rows."""
-    shape = (scenarios, len(tasks))
-    ne_ST, counted_ST = np.full(shape, np.nan), np.zeros(shape, bool)
-    for t, task in enumerate(tasks):
-        observed = ~np.isnan(labels_NT[:, t])
-        z, y, s = (
-            logits_NT[observed, t].astype(np.float64),
-            labels_NT[observed, t].astype(np.float64),
-            scenario_N[observed],
-        )
-        loss = np.logaddexp(0, z) - y * z if task.form == "binary" else (z - y) ** 2
-        rows, total, positives = (np.bincount(s, w, minlength=scenarios) for w in (None, loss, y))
-        if task.form == "binary":
-            rate = positives / np.maximum(rows, 1)
-            inside = np.clip(rate, 1e-12, 1 - 1e-12)
-            unit = -inside * np.log(inside) - (1 - inside) * np.log1p(-inside)
-            counted = (positives >= MIN_POSITIVES) & (rows - positives >= MIN_POSITIVES)
-            valid = (rate > 0) & (rate < 1)
-        else:
-            mean = positives / np.maximum(rows, 1)
-            unit = np.bincount(s, (y - mean[s]) ** 2, minlength=scenarios) / np.maximum(rows, 1)
-            counted, valid = (rows >= MIN_POSITIVES) & (unit > 0), unit > 0
-        ne_ST[valid, t] = total[valid] / rows[valid] / unit[valid]
-        counted_ST[:, t] = counted
-    return CellLoss(ne_ST, counted_ST)
+class ValidCells:
+    """The cells of valid, found once and judged at every evaluation.
+
+    The macro is over the cells with enough labels, regressions included, or over every cell with an `ne` when none has
+    enough. The train line of the learning curve is the mean over the same cells.
+    """
+
+    def __init__(self, layout: Layout, labels_NT: NDArray[np.float32], scenario_N: Ints) -> None:
+        self.layout, self.labels_NT, self.scenario_N = layout, labels_NT, scenario_N
+        self.shape = len(layout.scenarios), len(layout.tasks)
+        self.rows = list(cell_rows([s.name for s in layout.scenarios], layout.tasks, scenario_N, labels_NT))
+        defined_ST = np.isfinite(self._by_cell(np.array(layout.base_rates)[scenario_N]))
+        enough_ST = np.zeros(self.shape, np.bool_)
+        for s, t, rows_n in self.rows:
+            positives = int((labels_NT[rows_n, t] > 0).sum()) if layout.tasks[t].form == "binary" else None
+            enough_ST[s, t] = enough_labels(len(rows_n), positives)
+        self.counted_ST: Bools = defined_ST & enough_ST if (defined_ST & enough_ST).any() else defined_ST
+
+    def ne_ST(self, logits_NT: NDArray[np.float32]) -> Floats:
+        """`ne` of every cell by the train base rates; NaN where it is not defined, as without a label."""
+        as_they_are = Calibration.identity(self.shape[0], [task.form for task in self.layout.tasks])
+        return self._by_cell(as_they_are.apply(logits_NT, self.scenario_N))
+
+    def macro(self, ne_ST: Floats) -> float | None:
+        """Mean over the counted cells; None without any: there is nothing to judge by."""
+        return float(ne_ST[self.counted_ST].mean()) if self.counted_ST.any() else None
+
+    def _by_cell(self, predictions_NT: Floats) -> Floats:
+        found_ST = np.full(self.shape, np.nan)
+        for s, t, rows_n in self.rows:
+            ne = metrics.ne if self.layout.tasks[t].form == "binary" else metrics.relative_mse
+            found_ST[s, t] = ne(self.labels_NT[rows_n, t], predictions_NT[rows_n, t], self.layout.base_rates[s][t])
+        return found_ST
 
 
 @dataclass
@@ -69,12 +57,17 @@ class EarlyStop:
     patience: int
     best: float = float("inf")
     best_step: int = -1
-    waited: int = field(default=0)
+    waited: int = 0
+    judged: int = 0  # step of the last evaluation
 
-    def update(self, macro: float, step: int) -> bool:
-        """True when this is the best so far; a macro of nan (nothing to judge by) always is."""
-        if np.isnan(macro) or macro < self.best - 1e-5:
-            self.best, self.best_step, self.waited = (self.best if np.isnan(macro) else macro), step, 0
+    def update(self, macro: float | None, step: int) -> bool:
+        """True when this is the best so far, as is the latest when there is nothing to judge by (None).
+
+        A macro that is not a number comes from weights that are not: it is never the best.
+        """
+        self.judged = step
+        if macro is None or macro < self.best - 1e-5:
+            self.best, self.best_step, self.waited = (self.best if macro is None else macro), step, 0
             return True
         self.waited += 1
         return False

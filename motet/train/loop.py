@@ -20,8 +20,8 @@ from motet.errors import InputError
 from motet.model.kinds import Trainable
 from motet.settings import settings
 from motet.train import checkpoint
-from motet.train.early_stop import EarlyStop, cell_loss
-from motet.train.losses import TaskLosses
+from motet.train.early_stop import EarlyStop, ValidCells
+from motet.train.losses import CellSums, TaskLosses
 from motet.train.optim import learning_rate
 from motet.train.runlog import RunLog
 from motet.train.score import score_rows
@@ -46,7 +46,7 @@ class Train:
     patience: int = 3  # evaluations without a better macro ne before training stops
     task_weights: dict[str, float] = field(default_factory=dict)  # loss weights; 1 where not named
     checkpoint_every: int = 500  # steps; evaluations always write one
-    threads: int = 0  # 0: one per core
+    threads: int = 0  # 0: one per core; a training that is resumed keeps those it began with
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,12 @@ def train(
     """Train in place and leave the best weights loaded; on one scenario's rows only when it is given.
 
     With a `folder`, checkpoints and `metrics.jsonl` are written there and a training that was killed goes on exactly:
-    the same weights, bit for bit, at the same number of threads.
+    the same weights, bit for bit, at the number of threads it began with.
     """
-    threads = runtime.use_threads(how.threads)
+    saved = checkpoint.load(folder / "checkpoint") if folder else None
+    threads = runtime.use_threads(_threads(how, saved))
     device = next(network.parameters()).device
-    tasks, index = network.layout.tasks, network.task_index
+    index = network.task_index
     rows = _observed(data, data.rows("train", scenario), index)
     valid = _observed(data, data.rows("valid", scenario), index)
     if not len(rows):
@@ -96,41 +97,36 @@ def train(
     batch_size = batch_size_of(len(rows), how)
     per_epoch = -(-len(rows) // batch_size)
     total, warmup = per_epoch * how.epochs, max(1, int(per_epoch * how.epochs * how.warmup))
-    evaluate_every = max(1, per_epoch // how.evaluations_per_epoch)
-    stop, step, best = EarlyStop(how.patience), 0, _copy(network)
-    running_T = torch.zeros(len(tasks), device=device)  # losses since the last evaluation
+    cells = ValidCells(network.layout, data.labels(valid)[:, index.numpy()], data.scenarios(valid))
+    stop, step, best, sums = EarlyStop(how.patience), 0, _copy(network), CellSums(network.layout, device)
+    started = time.monotonic()
     runtime.seed_everything(how.seed)
-    if folder and (saved := checkpoint.load(folder / "checkpoint")):
+    if saved:
         step, best = saved.step, saved.best
-        stop = _restore(saved, network, update, how)
-        running_T.copy_(saved.optimizer["running_T"])
+        stop = _restore(saved, network, update, sums, how)
+        started -= saved.state["seconds"]
+        if progress:
+            progress(step, total, f"goes on with {threads} thread{'s' * (threads != 1)}, as it began")
     log = RunLog(folder / "metrics.jsonl" if folder else None, up_to_step=step)
-    labels_valid, scenario_valid = data.labels(valid)[:, index.numpy()], data.scenarios(valid)
-    started, trained_from, order, epoch = time.monotonic(), step, rows, -1
+    trained_from, order, epoch = step, rows, -1
     network.train()
 
     while True:
-        # Judge on valid twice an epoch, keep the best weights, stop when they stop getting better.
-        if step and step % evaluate_every == 0 and (not log.rows or log.rows[-1]["step"] < step):
-            found = cell_loss(
-                tasks, len(network.layout.scenarios), score_rows(network, data, valid), labels_valid, scenario_valid
-            )
-            if stop.update(found.macro, step):
+        # Judge on valid twice an epoch and at the end, keep the best weights, stop when they stop getting better.
+        if step > stop.judged and _is_due(step, per_epoch, how.evaluations_per_epoch):
+            ne_ST, train_ne_ST = cells.ne_ST(score_rows(network, data, valid)), sums.take()
+            if stop.update(macro := cells.macro(ne_ST), step):
                 best = _copy(network)
-            log.add(step=step, epoch=step / per_epoch, train_ne=float((running_T / evaluate_every).mean()),
-                    valid_ne=_null(found.macro), cells=[[_null(v) for v in row] for row in found.ne_ST.tolist()],
+            log.add(step=step, epoch=step / per_epoch, train_ne=_number(cells.macro(train_ne_ST)),
+                    valid_ne=_number(macro), cells=[[_number(v) for v in row] for row in ne_ST.tolist()],
                     seconds=round(time.monotonic() - started, 3), threads=threads)  # fmt: skip
-            running_T = torch.zeros_like(running_T)
             network.train()
         finished = step >= total or stop.done
 
         # Write a checkpoint from which training can go on exactly.
-        if (
-            folder
-            and step > trained_from
-            and (finished or step % how.checkpoint_every == 0 or step % evaluate_every == 0)
-        ):
-            checkpoint.save(folder / "checkpoint", _snapshot(step, network, best, update, running_T, stop, how))
+        if folder and step > trained_from and (finished or step % how.checkpoint_every == 0 or step == stop.judged):
+            facts = {"train": asdict(how), "threads": threads, "seconds": time.monotonic() - started}
+            checkpoint.save(folder / "checkpoint", _snapshot(step, network, best, update, sums, stop, facts))
         if finished:
             break
 
@@ -142,22 +138,43 @@ def train(
         # The step.
         at = (step % per_epoch) * batch_size
         batch = data.batch(order[at : at + batch_size]).to(device)
-        running_T += update(batch, learning_rate(step, total, warmup))
+        loss_BCT, labels_BCT = update(batch, learning_rate(step, total, warmup))
+        sums.add(loss_BCT, labels_BCT, batch.scenario_B)
         step += 1
         if progress and step % 10 == 0:
-            progress(step, total, f"valid ne {stop.best:.4f}" if stop.best_step > 0 else "")
+            progress(step, total, f"valid ne {stop.best:.4f}" if np.isfinite(stop.best) else "")
 
     network.load_state_dict(best)
     network.eval()
-    seconds = time.monotonic() - started
-    done = (step - trained_from) * batch_size
-    return Outcome(step, step / per_epoch, stop.best_step, stop.best, seconds, done / max(seconds, 1e-9),
+    seconds, epochs = time.monotonic() - started, step / per_epoch
+    seen = step // per_epoch * len(rows) + step % per_epoch * batch_size
+    return Outcome(step, epochs, stop.best_step, stop.best, seconds, seen / max(seconds, 1e-9),
                    runtime.peak_rss_mb(), network.parameter_count(), log.rows)  # fmt: skip
 
 
 def batch_size_of(rows: int, how: Train) -> int:
     """The batch size for so many rows: a small cell's solo model gets as many steps an epoch as a large one's."""
     return min(how.batch_size, max(SMALLEST_BATCH, rows // STEPS_PER_EPOCH))
+
+
+def _is_due(step: int, per_epoch: int, evaluations: int) -> bool:
+    """Evenly over an epoch and always at its end, so that the last step of a training is judged too."""
+    return step * evaluations // per_epoch > (step - 1) * evaluations // per_epoch
+
+
+def _threads(how: Train, saved: checkpoint.Checkpoint | None) -> int:
+    """As many as asked for; a training that goes on keeps the number it began with: its sums depend on it."""
+    if saved is None:
+        return how.threads
+    began, cores = int(saved.state["threads"]), runtime.cores()
+    if how.threads not in (0, began):
+        fix = f"set it to {began}, or start over with --force"
+    elif how.threads == 0 and began > cores:
+        fix = f"go on where there are {began} cores, not {cores}, or start over with --force"
+    else:
+        return began
+    what = f"this training began with {began} threads and goes on exactly only with as many"
+    raise InputError(what, where="train.threads", fix=fix)
 
 
 def _observed(data: Rows, rows: NDArray[np.int64], index: Tensor) -> NDArray[np.int64]:
@@ -188,25 +205,29 @@ def _copy(network: Trainable) -> dict[str, Tensor]:
 
 
 def _snapshot(
-    step: int, network: Trainable, best: dict[str, Tensor], update: Step, running_T: Tensor, stop: EarlyStop, how: Train
-) -> checkpoint.Checkpoint:
-    optimizer = {"adagrad.sum_V": update.sparse.sum_V, "rng": torch.get_rng_state(), "running_T": running_T}
+    step: int, network: Trainable, best: dict[str, Tensor], update: Step, sums: CellSums, stop: EarlyStop,
+    facts: dict[str, Any],
+) -> checkpoint.Checkpoint:  # fmt: skip
+    optimizer = {"adagrad.sum_V": update.sparse.sum_V, "rng": torch.get_rng_state(), "sums_STX": sums.sums_STX}
     optimizer |= checkpoint.adamw_tensors(update.dense)
-    state = {"early_stop": asdict(stop), "train": asdict(how)}
-    return checkpoint.Checkpoint(step, _copy(network), best, optimizer, state)
+    return checkpoint.Checkpoint(step, _copy(network), best, optimizer, {"early_stop": asdict(stop)} | facts)
 
 
-def _restore(saved: checkpoint.Checkpoint, network: Trainable, update: Step, how: Train) -> EarlyStop:
-    if saved.state["train"] != (asked := asdict(how)):
-        changed = sorted(key for key in asked if saved.state["train"].get(key) != asked[key])
+def _restore(
+    saved: checkpoint.Checkpoint, network: Trainable, update: Step, sums: CellSums, how: Train
+) -> EarlyStop:  # fmt: skip
+    before, asked = saved.state["train"], asdict(how)
+    if changed := sorted(key for key in asked if key != "threads" and before.get(key) != asked[key]):
         raise InputError(f"the checkpoint was trained with other settings: {', '.join(changed)}",
                          fix="train into a new run folder, or set them back")  # fmt: skip
     network.load_state_dict(saved.weights)
     update.sparse.sum_V.copy_(saved.optimizer["adagrad.sum_V"])
+    sums.sums_STX.copy_(saved.optimizer["sums_STX"])
     checkpoint.load_adamw(update.dense, saved.optimizer)
     torch.set_rng_state(saved.optimizer["rng"])
     return EarlyStop(**saved.state["early_stop"])
 
 
-def _null(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _number(value: float | None) -> float | None:
+    """What JSON can hold."""
+    return value if value is not None and np.isfinite(value) else None

@@ -1,6 +1,7 @@
 """`metrics.jsonl`: one JSON object per line, appended while training; cut back to the checkpoint on resume."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,13 @@ class RunLog:
                 file.writelines(json.dumps(row) + "\n" for row in self.rows)
 
     def add(self, **row: Any) -> None:
-        """One more line."""
+        """One more line, on the disk when this returns: a checkpoint that is written after it may count on it."""
         self.rows.append(row)
         if self.path:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
 
 
 def read(path: Path) -> list[dict[str, Any]]:

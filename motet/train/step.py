@@ -22,16 +22,16 @@ class Step:
         self.sparse = RowwiseAdagrad(network.inputs.table, table_lr, table_weight_decay)
         self.dense = dense_optimizer(network, lr, weight_decay)
 
-    def __call__(self, batch: Batch, scale: float = 1.0) -> Tensor:
-        """The tasks' losses before the update, [T]; `scale` multiplies both learning rates."""
+    def __call__(self, batch: Batch, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+        """Losses before the update and labels, [B, C, T]; `scale` multiplies both learning rates."""
         assert batch.labels_BCT is not None
         labels_BCT = batch.labels_BCT[..., self.network.task_index]
-        loss_T = self.losses(self.network(batch).logits_BCT, labels_BCT)
-        (loss_T * self.weights_T).sum().backward()
+        loss_BCT = self.losses(self.network(batch).logits_BCT, labels_BCT)
+        (self.losses.per_task(loss_BCT) * self.weights_T).sum().backward()
         gradient_norm(self.network)
         for group in self.dense.param_groups:
             group["lr"] = self.lr * scale
         self.dense.step()
         self.dense.zero_grad(set_to_none=True)
         self.sparse.step(scale)
-        return loss_T.detach()
+        return loss_BCT.detach(), labels_BCT

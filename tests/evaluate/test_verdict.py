@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from motet.evaluate.verdict import enough_labels, holm, judge, standard_error
+from motet.evaluate.verdict import holm, judge, standard_error
 
 
 def verdicts(*cells):
@@ -81,11 +81,3 @@ def test_standard_error_adds_the_seeds_variance_to_the_users():
     assert standard_error(np.array([0.1, 0.5]), delta_RB) == pytest.approx(sqrt(2 + 0.08 / 2))
     assert standard_error(np.array([0.1]), delta_RB[:1]) == pytest.approx(1)
     assert np.isnan(standard_error(np.array([0.1]), np.full((1, 4), nan)))
-
-
-def test_thresholds_of_labels():
-    assert enough_labels(100, 50)
-    assert not enough_labels(99, 50)
-    assert not enough_labels(1000, 49)
-    assert enough_labels(50, None)
-    assert not enough_labels(49, None)

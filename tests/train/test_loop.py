@@ -1,16 +1,20 @@
 """Training learns, stops, and goes on exactly after a kill."""
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from contracts.toy import Toy
 
+from motet import runtime
 from motet.errors import InputError
 from motet.model.ranker import Network, resolve
 from motet.settings import parse
+from motet.train import checkpoint
 from motet.train.loop import Train, batch_size_of, train
 from motet.train.runlog import RunLog, read
 from motet.train.score import score_rows
@@ -60,6 +64,96 @@ def test_a_killed_training_resumes_to_the_same_weights_bit_for_bit(tmp_path: Pat
         for name in ("whole", "killed")
     ]
     assert logs[0] == logs[1]
+
+
+def stopped(data: Toy, folder: Path, **changes: object) -> dict[str, Any]:
+    """What the checkpoint of a training says that was killed at its thirtieth step."""
+    with pytest.raises(Killed):
+        train(made(data), data, how(**changes), folder=folder, progress=kill_at(30))
+    (state,) = (folder / "checkpoint").glob("step-*/state.json")
+    return json.loads(state.read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+
+
+def altered(folder: Path, **changes: object) -> None:
+    """Another state in the checkpoint."""
+    (state,) = (folder / "checkpoint").glob("step-*/state.json")
+    state.write_text(json.dumps(json.loads(state.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+def test_seconds_and_rows_are_counted_from_the_start_and_not_from_the_last_resume(tmp_path: Path) -> None:
+    data = Toy()
+    stopped(data, tmp_path)
+    altered(tmp_path, seconds=1000.0)
+    outcome = train(made(data), data, how(), folder=tmp_path)
+    assert outcome.seconds > 1000
+    assert [row["seconds"] > 1000 for row in outcome.log] == [row["step"] > 30 for row in outcome.log]
+    seen = outcome.epochs * len(data.rows("train"))
+    assert outcome.rows_per_second * outcome.seconds == pytest.approx(seen)
+
+
+def test_a_training_goes_on_with_the_threads_it_began_with_and_says_so(tmp_path: Path) -> None:
+    data, told = Toy(), list[str]()
+    stopped(data, tmp_path, threads=1)
+    outcome = train(made(data), data, how(threads=0), folder=tmp_path, progress=lambda *said: told.append(said[-1]))
+    assert {row["threads"] for row in outcome.log} == {1}
+    assert told[0] == "goes on with 1 thread, as it began"
+
+
+@pytest.mark.parametrize(
+    ("asked", "cores", "fix"), [(3, 4, "set it to 2"), (0, 1, "go on where there are 2 cores, not 1")]
+)
+def test_other_threads_than_it_began_with_are_refused(
+    asked: int, cores: int, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = Toy()
+    stopped(data, tmp_path)
+    altered(tmp_path, threads=2)
+    monkeypatch.setattr(runtime, "cores", lambda: cores)
+    with pytest.raises(InputError, match="began with 2 threads") as caught:
+        train(made(data), data, how(threads=asked), folder=tmp_path)
+    assert caught.value.where == "train.threads"
+    assert caught.value.fix.startswith(fix)
+
+
+def test_the_log_is_on_the_disk_before_the_checkpoint_that_counts_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, lacking = set[tuple[int, int]](), list[int]()
+    fsync, save = os.fsync, checkpoint.save
+
+    def note(handle: int) -> None:
+        synced.add((os.fstat(handle).st_ino, os.fstat(handle).st_size))
+        fsync(handle)
+
+    def checked(folder: Path, state: checkpoint.Checkpoint) -> None:
+        log = (tmp_path / "metrics.jsonl").stat()
+        lacking.extend([] if (log.st_ino, log.st_size) in synced else [state.step])
+        save(folder, state)
+
+    monkeypatch.setattr(os, "fsync", note)
+    monkeypatch.setattr(checkpoint, "save", checked)
+    train(made(Toy()), Toy(), how(epochs=1), folder=tmp_path)
+    assert read(tmp_path / "metrics.jsonl")
+    assert not lacking
+
+
+@pytest.mark.parametrize("evaluations", [1, 2, 3, 5])
+def test_the_last_step_is_judged_however_many_steps_an_epoch_has(evaluations: int) -> None:
+    outcome = train(made(Toy()), Toy(), how(epochs=2, evaluations_per_epoch=evaluations, patience=99))
+    steps = [row["step"] for row in outcome.log]
+    assert len(steps) == 2 * evaluations
+    assert steps[-1] == outcome.steps
+
+
+def test_train_and_valid_curves_are_the_mean_over_the_same_cells() -> None:
+    data = Toy(rows=4000)
+    chosen = data.rows("train")
+    data.rows = lambda split, scenario=None: chosen  # type: ignore[method-assign,assignment]
+    quiet = Network(data.layout, data.counts_V, resolve({"dropout": 0.0}))
+    outcome = train(quiet, data, how(epochs=1, evaluations_per_epoch=1, lr=0.0, table_lr=0.0))
+    (row,) = outcome.log
+    assert row["train_ne"] == pytest.approx(row["valid_ne"], rel=1e-5)  # the same rows and weights: the same number
+    assert row["valid_ne"] == pytest.approx(np.mean(row["cells"]))
 
 
 def test_the_same_seed_trains_the_same_weights_and_another_does_not() -> None:
