@@ -8,6 +8,7 @@ from typing import Any
 
 from command import contents, done, in_process, refused
 
+from motet.data.dataset import Dataset
 from motet.train import checkpoint
 
 DIE = "import os, signal\ndie = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -118,6 +119,25 @@ def test_a_training_that_is_killed_twice_ends_with_the_very_same_weights(folder:
     assert {name: part[name] for name in same} == {name: whole[name] for name in same}
     steps = [json.loads(line)["step"] for line in (folder / "part" / "metrics.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
+
+
+def test_a_training_in_stages_that_is_killed_in_each_of_them_ends_with_the_very_same_weights(
+    folder: Path, monkeypatch: Any
+) -> None:
+    settings = ("--preset", "lstm-weighted", "--set", "train.epochs=2", "--set", "train.checkpoint_every=3")
+    command = ("train", folder / "motet.toml", "--prepared", folder / "prepared", *settings)
+    batches, batch = [0], Dataset.batch
+    with monkeypatch.context() as patch:
+        patch.setattr(Dataset, "batch", lambda self, rows: batches.append(0) or batch(self, rows))
+        done(*command, "--run", folder / "whole")
+    for share in (0.5, 0.3):  # in the second kind, then in the weights
+        killed = in_process(KILL_TRAIN.format(at=int(share * len(batches))), *command, "--run", folder / "part")
+        assert killed.returncode == -9, killed.stderr
+    assert {path.parts[-3] for path in (folder / "part").rglob("step-*")} == {"1", "2", "part"}
+    done(*command, "--run", folder / "part")
+    whole, part = contents(folder / "whole"), contents(folder / "part")
+    same = ("model.safetensors", "calibration.json", "config.toml")
+    assert {name: part[name] for name in same} == {name: whole[name] for name in same}
 
 
 def _full(_: int) -> None:

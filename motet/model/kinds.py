@@ -63,15 +63,19 @@ class WeightedKinds(nn.Module):
         """Those of the first kind, for their table's optimizer: stage two touches no row of any table."""
         return self.parts()[0].inputs
 
+    @torch.inference_mode()
     def alpha_STV(self) -> Tensor:
         """The weights themselves, summing to 1 over kinds."""
+        return self._alpha_STV()
+
+    def _alpha_STV(self) -> Tensor:
         return (PACE * self.weight_STK).softmax(-1)
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability, [B, C, T]; chains are multiplied behind the weights."""
         with torch.no_grad():
             told_BCTK = torch.stack([network.given_parents(batch) for network in self.parts()], -1)
-        fused_BCT = (told_BCTK * self.alpha_STV()[batch.scenario_B][:, None]).sum(-1)
+        fused_BCT = (told_BCTK * self._alpha_STV()[batch.scenario_B][:, None]).sum(-1)
         return CellOutput(self.parts()[0].heads.marginal(fused_BCT))
 
     def train(self, mode: bool = True) -> Self:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import done
 
 from motet import experiment as stages
 from motet.evaluate.evaluation import _Judge, _references, evaluate, fusion, positives
@@ -145,3 +146,14 @@ def test_the_first_of_the_seeds_is_the_run_itself(twice: Any) -> None:
     assert once["cells"][0]["value"] != report["cells"][0]["value"]
     assert once["seeds"] == 1
     assert once["fusion"] == report["fusion"]
+
+
+def test_weights_of_kinds_are_told_cell_by_cell(good: Path, tmp_path: Path) -> None:
+    how = ("--prepared", good / "prepared", "--run", tmp_path / "run", "--preset", "lstm-weighted")
+    done("train", good / "motet.toml", *how)
+    run = load_run(tmp_path / "run")
+    told, kinds = fusion(run), list(run.data.layout.kinds)
+    assert len(told) == len(run.data.layout.scenarios) * len(run.data.layout.tasks)
+    assert all(list(entry["weights"]) == kinds for entry in told)
+    assert all(sum(entry["weights"].values()) == pytest.approx(1, abs=1e-3) for entry in told)
+    assert len({tuple(entry["weights"].values()) for entry in told}) > 1

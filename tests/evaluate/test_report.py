@@ -164,6 +164,16 @@ def test_one_seed_and_no_solo_are_said_on_the_page() -> None:
     assert "there are no verdicts" in render(report)
 
 
+def test_weights_of_voices_and_weights_of_kinds_are_explained_as_what_they_are(html: str) -> None:
+    report = sample_report()
+    for entry in report["fusion"]:
+        entry["weights"] = {"goods": 0.25, "content": 0.75}
+    page = render(report)
+    assert ("a network of its own" in page, "a network of its own" in html) == (True, False)
+    assert ("what all cells share" in page, "what all cells share" in html) == (False, True)
+    assert 'aria-label="goods 0.25, content 0.75"' in page
+
+
 def test_hostile_and_foreign_names_are_text_everywhere() -> None:
     names = (HOSTILE, '"><img src=x onerror=alert(1)>', "手机应用", "{{ 7 * 7 }}", "</style><b>")
     report = sample_report(names, (HOSTILE, "点赞", "' onmouseover='alert(1)"))

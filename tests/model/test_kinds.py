@@ -64,7 +64,8 @@ def test_outputs_are_mixed_by_the_weights_of_their_cell(batch: Batch) -> None:
     network = made()
     torch.testing.assert_close(network.alpha_STV(), torch.full((2, 3, 2), 0.5))
     network.weight_STK.data.normal_()
-    alpha_STV = network.alpha_STV().detach()
+    alpha_STV = network.alpha_STV()
+    assert not alpha_STV.requires_grad
     assert bool((alpha_STV >= 0).all())
     torch.testing.assert_close(alpha_STV.sum(-1), torch.ones(2, 3))
     goods, content = (part.score(batch).logits_BCT for part in network.parts())

@@ -69,7 +69,7 @@ def test_every_kind_is_trained_as_if_it_were_alone_and_stays_so(whole: tuple[Wei
 
 def test_weights_are_fitted_on_what_the_kinds_have_learnt(whole: tuple[WeightedKinds, Outcome, Path]) -> None:
     network, outcome, folder = whole
-    alpha_STV = network.alpha_STV().detach()
+    alpha_STV = network.alpha_STV()
     assert float((alpha_STV - 0.5).abs().max()) > 0.01
     torch.testing.assert_close(alpha_STV.sum(-1), torch.ones(2, 3))
     evaluations = {name: [float(str(row["valid_ne"])) for row in rows] for name, rows in logs(folder).items()}
