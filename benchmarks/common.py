@@ -7,13 +7,14 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from motet import experiment as stages
 from motet.data.sources import READERS
 from motet.model.ranker import presets
+from motet.scoring.cell_rows import enough_labels
 from motet.settings import changes_of
 from motet.terminal import steps
 
@@ -61,8 +62,11 @@ def run(benchmark: Benchmark, config: Path, args: argparse.Namespace) -> dict[st
 
 def summary(report: dict[str, Any], benchmark: Benchmark, seconds: float) -> dict[str, Any]:
     """The figures of a report, macro over the benchmark's tasks."""
-    wanted = benchmark.macro_tasks
-    others = [*report["baselines"], *report["controls"]]
+    wanted, groups = benchmark.macro_tasks, ("baselines", "controls", "presets")
+
+    def macro_of(group: str, key: str) -> dict[str, float | None]:
+        return {entry["name"]: _mean(entry["cells"], key, wanted, like=report) for entry in report[group]}
+
     return {
         "benchmark": benchmark.name,
         "split": report["split"],
@@ -70,10 +74,8 @@ def summary(report: dict[str, Any], benchmark: Benchmark, seconds: float) -> dic
         "rows": report["rows"],
         "macro_auc": _mean(report["cells"], "value", wanted),
         "macro_ne": _mean(report["cells"], "ne", wanted),
-        "baselines": {entry["name"]: _mean(entry["cells"], "value", wanted, like=report) for entry in others},
-        "presets": {entry["name"]: _mean(entry["cells"], "value", wanted, like=report) for entry in report["presets"]},
-        "baselines_ne": {entry["name"]: _mean(entry["cells"], "ne", wanted, like=report) for entry in others},
-        "presets_ne": {entry["name"]: _mean(entry["cells"], "ne", wanted, like=report) for entry in report["presets"]},
+        **{group: macro_of(group, "value") for group in groups},
+        **{f"{group}_ne": macro_of(group, "ne") for group in groups},
         "verdicts": report["verdicts"],
         "ranking": report["ranking"],
         "cells": report["cells"],
@@ -84,13 +86,12 @@ def summary(report: dict[str, Any], benchmark: Benchmark, seconds: float) -> dic
 
 
 def _mean(cells: list[dict[str, Any]], key: str, tasks: tuple[str, ...] | None, like: Any = None) -> float | None:
-    """Mean over the binary cells with at least 50 positives and negatives, of the chosen tasks."""
+    """Mean over the binary cells with enough labels, of the chosen tasks; `like` says which cells count."""
     counted = {
         (cell["scenario"], cell["task"])
         for cell in (like["cells"] if like else cells)
         if cell["metric"] == "auc"
-        and cell["positives"] is not None
-        and min(cell["positives"], cell["rows"] - cell["positives"]) >= 50
+        and enough_labels(cell["rows"], cell["positives"])
         and (tasks is None or cell["task"] in tasks)
     }
     values = [cell[key] for cell in cells if (cell["scenario"], cell["task"]) in counted and cell[key] is not None]
@@ -113,8 +114,6 @@ def show(found: dict[str, Any], as_json: bool) -> None:
         return
     print(f"{found['benchmark']}, {found['split']}, {found['seeds']} seeds: macro AUC {found['macro_auc']}, "
           f"macro ne {found['macro_ne']}, verdicts {found['verdicts']}, {found['seconds']} s")  # fmt: skip
-    for name, value in sorted((found["baselines"] | found["presets"]).items(), key=lambda pair: -(pair[1] or 0)):
+    others = found["baselines"] | found["controls"] | found["presets"]
+    for name, value in sorted(others.items(), key=lambda pair: -(pair[1] or 0)):
         print(f"  {name:<24} {value}")
-
-
-__all__ = ["Benchmark", "options", "replace", "run", "show", "summary", "write_config"]

@@ -24,6 +24,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 BENCHMARKS = ("kuairand", "ml100k", "market-small", "market")
 RANKING = "amazon3"
 """The benchmark of which rankings are all there is."""
+GROUPS = ("baselines", "presets", "controls")
 CONTROLS = {"solo": "solo: one model per cell", "pooled": "pooled: the scenario is a feature only"}
 DEFAULT = "**Motet, the default**"
 NOT_YET = "*Not measured yet.*"
@@ -81,7 +82,7 @@ def detail(name: str, found: Mapping[str, Found]) -> str:
     if name not in found:
         return NOT_YET
     result = found[name]
-    told = {**result.get("baselines_ne", {}), **result.get("presets_ne", {})}
+    told = {key: ne for group in GROUPS for key, ne in result.get(f"{group}_ne", {}).items()}
     ne = {label: told.get(key) for key, label in _labels(result).items()}
     ne[DEFAULT] = result["macro_ne"]
     models = sorted(_models(result).items(), key=lambda pair: -_rounded(pair[1]))
@@ -123,19 +124,19 @@ def _cell(cell: Found) -> str:
 
 def _models(found: Found) -> dict[str, float | None]:
     """Label to macro AUC: the default, baselines, presets, controls."""
-    labels, values = _labels(found), {**found["baselines"], **found["presets"]}
+    labels, values = _labels(found), {key: auc for group in GROUPS for key, auc in found[group].items()}
     return {DEFAULT: found["macro_auc"]} | {label: values[key] for key, label in labels.items()}
 
 
 def _labels(found: Found) -> dict[str, str]:
     """Name in the results to label, in the order of tables; controls last."""
     known = {name: kind.label for name, kind in BASELINES.items() if name in found["baselines"]}
-    controls = {name: label for name, label in CONTROLS.items() if name in found["baselines"]}
+    controls = {name: label for name, label in CONTROLS.items() if name in found["controls"]}
     return known | {name: f"preset `{name}`" for name in found["presets"]} | controls
 
 
 def _baselines(found: Found) -> dict[str, float | None]:
-    return {kind.label: found["baselines"][name] for name, kind in BASELINES.items() if name in found["baselines"]}
+    return {BASELINES[name].label: auc for name, auc in found["baselines"].items()}
 
 
 def _losses(found: Found) -> str:

@@ -9,9 +9,10 @@ import pytest
 
 from benchmarks import amazon3
 from benchmarks.common import Benchmark, summary
+from motet.baselines import BASELINES
 from motet.evaluate.verdict import VERDICTS
 
-KEYS = {"macro_auc", "macro_ne", "baselines", "presets", "verdicts", "cells", "seconds"}
+KEYS = {"macro_auc", "macro_ne", "baselines", "controls", "presets", "verdicts", "cells", "seconds"}
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +25,9 @@ def test_the_keys_and_where_they_come_from(report: Any) -> None:
     assert set(found) >= KEYS
     assert found["macro_auc"] == pytest.approx(report["macro"]["auc"], abs=1e-4)
     assert found["macro_ne"] == pytest.approx(report["macro"]["ne"], abs=1e-4)
-    assert set(found["baselines"]) >= {"popularity", "target-encoding-running", "logistic", "boosting"}
-    assert all(isinstance(value, float) for value in found["baselines"].values())
+    assert set(found["baselines"]) == set(BASELINES)
+    assert set(found["controls"]) == set(found["controls_ne"]) == {"solo", "pooled"}
+    assert all(isinstance(value, float) for group in ("baselines", "controls") for value in found[group].values())
     assert set(found["presets"]) >= {"lstm-fusion"}
     assert set(found["presets_ne"]) == set(found["presets"])
     assert found["presets_ne"]["lstm-fusion"] == pytest.approx(
