@@ -13,12 +13,12 @@ from typing import Any
 
 from motet import experiment as stages
 from motet.data.sources import READERS
-from motet.model.ranker import presets
+from motet.model.presets import presets
 from motet.scoring.cell_rows import enough_labels
 from motet.settings import changes_of
 from motet.terminal import steps
 
-CONTROLS = ("motet", "solo", "pooled")
+COMPARED_ANYWAY = ("motet", "pooled")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def options(what: str, *, needs_data: bool = True) -> argparse.ArgumentParser:
     parser.add_argument("--final", action="store_true", help="judge on test instead of valid")
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/.work"), help="prepared folders, runs and caches")
-    parser.add_argument("--presets", nargs="*", default=[p for p in presets() if p not in CONTROLS])
+    parser.add_argument("--presets", nargs="*", default=[p for p in presets() if p not in COMPARED_ANYWAY])
     parser.add_argument("--set", action="append", default=[], dest="changes", help="override one key of motet.toml")
     return parser
 

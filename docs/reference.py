@@ -17,7 +17,8 @@ from motet.data.history import HistorySettings
 from motet.data.running import Running
 from motet.data.split import Split
 from motet.evaluate.plan import Evaluate
-from motet.model.ranker import Model, presets, resolve
+from motet.model.presets import presets
+from motet.model.ranker import Model, resolve
 from motet.settings import defaults
 from motet.train.loop import Train
 

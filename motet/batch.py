@@ -121,11 +121,6 @@ class CellOutput:
 
     logits_BCT: Tensor
 
-    def predictions_BCT(self, tasks: tuple[Task, ...]) -> Tensor:
-        """Probabilities for binary tasks, values for regression."""
-        binary = torch.tensor([task.form == "binary" for task in tasks], device=self.logits_BCT.device)
-        return torch.where(binary, torch.sigmoid(self.logits_BCT), self.logits_BCT)
-
 
 class Ranker(Protocol):
     """Whatever scores candidates: the model, its presets and the baselines.

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from motet.errors import InputError
+from motet.model.presets import presets
 from motet.terminal import escape, explained, log, out, print_json, say_line, show, show_slate, steps
 from motet.version import VERSION
 
@@ -116,9 +117,7 @@ def train(
     config: ConfigFile = Here,
     prepared: Prepared = Path("prepared"),
     run: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/default"),
-    preset: Annotated[
-        str, typer.Option(help="motet, mmoe, ple, shared-bottom, pooled, lstm-fusion, lstm-weighted.")
-    ] = "",
+    preset: Annotated[str, typer.Option(help=f"{', '.join(presets())}.")] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
     set_: Set = [],  # noqa: B006
     force: Force = False,

@@ -65,6 +65,14 @@ MISTAKES: dict[str, tuple[Break, tuple[str, ...]]] = {
     "an unknown section": (toml("[train]", "[training]"), ("unknown key 'training'", "did you mean 'train'?")),
     "a value of the wrong type": (toml("epochs = 1", 'epochs = "two"'), (":32: train.epochs", "not 'two'")),
     "a number that makes no sense": (toml("epochs = 1", "epochs = 0"), (":32: train.epochs", "at least 1")),
+    "solo as a preset": (
+        toml("[train]", '[model]\npreset = "solo"\n\n[train]'),
+        ("model.preset", "solo is not one network but one for every cell", "`motet evaluate` then trains solo models"),
+    ),
+    "solo as a preset to compare with": (
+        toml("presets = []", 'presets = ["solo"]'),
+        ("evaluate.presets", "solo is no preset"),
+    ),
     "a condition that does not parse": (
         toml("clicked = 1", "clicked = "),
         (":22: tasks.2.observed_when", "at position 11: expected a number", "an example that parses"),

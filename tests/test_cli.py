@@ -13,6 +13,7 @@ from command import contents, done, in_process, motet, refused
 from motet import demo
 from motet.data.sources.market import Market
 from motet.evaluate import jobs
+from motet.model.presets import presets
 from motet.version import VERSION
 
 COMMANDS = ["init", "check", "prepare", "train", "evaluate", "recommend", "demo", "doctor"]
@@ -37,6 +38,11 @@ def test_each_command_explains_itself_within_80_columns(command: str) -> None:
     assert f"Usage: motet {command}" in answer.out
     assert "--json" in answer.out
     assert max(map(len, answer.out.splitlines())) <= 80
+
+
+def test_the_help_of_train_names_every_preset() -> None:
+    shown = done("train", "--help").out
+    assert all(name in shown for name in presets())
 
 
 def test_version_alone() -> None:
@@ -100,7 +106,7 @@ def test_prepare_skips_what_is_fresh_and_says_what_it_holds(market: Path, tmp_pa
 
 
 def test_a_finished_run_is_read_back_and_not_trained_again(trained: Path, market: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr("motet.experiment.train_network", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr("motet.experiment.train_stages", lambda *_, **__: pytest.fail("trained again"))
     before = contents(trained)
     answer = done("train", market / "motet.toml", "--prepared", market / "prepared", "--run", trained, "--json")
     facts = answer.json

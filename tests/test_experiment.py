@@ -13,7 +13,7 @@ from small_log import change
 from motet import experiment as stages
 from motet.data.sources import READERS
 from motet.errors import InputError
-from motet.model.ranker import presets
+from motet.model.presets import presets
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ class _Judge:
         fitted = calibrate.fit(valid_logits, labels, scenario, **common)
         return fitted.apply(logits, self.data.scenarios(self.rows))
 
-    def cells(self, joint_RNT: Floats, solo_RNT: Floats | None = None, resamples: int = 2) -> list[Cell]:
+    def cells(self, joint_RNT: Floats, solo_RNT: Floats | None = None, resamples: int = 0) -> list[Cell]:
         data, layout = self.data, self.data.layout
         return cell_table(
             scenarios=[scenario.name for scenario in layout.scenarios],

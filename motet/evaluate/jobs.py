@@ -24,6 +24,7 @@ from motet.batch import Layout
 from motet.data.dataset import Dataset
 from motet.errors import InputError
 from motet.evaluate.plan import Evaluate
+from motet.model.presets import slots
 from motet.model.ranker import Model, resolve
 from motet.settings import atomic_file, fingerprint, parse, plain
 from motet.train.loop import Train
@@ -131,7 +132,7 @@ class Jobs:
     @classmethod
     def of(cls, data: Dataset, model: Model, train: Train, how: Evaluate) -> "Jobs":
         trains = [replace(train, seed=train.seed + r) for r in range(how.seeds)]
-        pooled = control(model, preset="pooled", scenario="none", fusion="none", entire_space=False)
+        pooled = parse(Model, plain(model) | slots("pooled") | {"preset": "pooled"})  # the same sizes
 
         def whole(model: Model) -> list[Job]:
             return [Job(data.folder, data.manifest["fingerprint"], model, train) for train in trains]
@@ -185,8 +186,3 @@ def _path(cache: Path, job: Job) -> Path:
 def _read(path: Path) -> Scored:
     tensors: dict[str, Any] = load_file(path)
     return Scored(tensors["valid"], tensors["test"], float(tensors["seconds"][0]))
-
-
-def control(model: Model, **slots: Any) -> Model:
-    """The same sizes with other slots, as the pooled control is."""
-    return parse(Model, plain(model) | slots)

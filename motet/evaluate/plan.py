@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import field_validator
 
 from motet.baselines import BASELINES
-from motet.model.ranker import presets
+from motet.model.presets import presets
 from motet.settings import nearest, settings
 
 
@@ -47,6 +47,8 @@ class Evaluate:
     @field_validator("presets")
     @classmethod
     def _known_presets(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "solo" in names:
+            raise ValueError("solo is no preset: one solo model for every cell is trained with controls = true")
         return _known(names, presets(), "preset")
 
 

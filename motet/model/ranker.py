@@ -3,10 +3,8 @@
 Shapes: B requests, C candidates, S scenarios, T tasks, D width; see `motet.batch` for the rest.
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any
 
 import torch
@@ -20,6 +18,7 @@ from motet.model.heads import Heads
 from motet.model.history import AttentionHistory, HistoryEncoder, KindFusion, LstmHistory, MeanHistory, NoHistory
 from motet.model.inputs import InputLayer
 from motet.model.interaction import Interaction
+from motet.model.presets import presets, slots
 from motet.model.scenario import Gate, Prior, ScenarioConditioning
 from motet.settings import nearest, parse, settings
 
@@ -49,19 +48,15 @@ class Model:
     dropout: float = 0.3
 
 
-def presets() -> list[str]:
-    """Names of the presets, the default first."""
-    names = sorted(file.name.removesuffix(".toml") for file in files("motet.model").joinpath("presets").iterdir())
-    return ["motet", *(name for name in names if name != "motet")]
-
-
 def resolve(given: dict[str, Any]) -> Model:
     """Preset and overrides as one complete `Model`."""
     name = given.get("preset", "motet")
+    if name == "solo":
+        fix = "train any other preset: `motet evaluate` then trains solo models beside it, as controls"
+        raise InputError("solo is not one network but one for every cell", where="model.preset", fix=fix)
     if name not in presets():
         raise InputError(f"unknown preset {name!r}", where="model.preset", fix=nearest(str(name), presets()))
-    preset = tomllib.loads(files("motet.model").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
-    return parse(Model, preset | given, prefix=("model",))
+    return parse(Model, slots(name) | given, prefix=("model",))
 
 
 class Network(nn.Module):

@@ -94,10 +94,6 @@ class RankerContract:
         copies = {name: view.clone() for name, view in views.items()}
         same(scores(ranker, replace(batch, **views)), scores(ranker, replace(batch, **copies)))
 
-    def test_predictions_of_binary_tasks_are_probabilities(self, ranker: Ranker, batch: Batch) -> None:
-        click_buy_BC2 = ranker.score(batch).predictions_BCT(toy().layout.tasks)[..., :2]
-        assert ((click_buy_BC2 >= 0) & (click_buy_BC2 <= 1)).all()
-
 
 def scores(ranker: Ranker, batch: Batch) -> Tensor:
     return ranker.score(batch).logits_BCT

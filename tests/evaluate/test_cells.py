@@ -137,6 +137,13 @@ def test_seeds_that_disagree_widen_the_interval():
     assert shaky.verdict == "unclear"
 
 
+def test_without_resamples_the_metrics_are_the_same_and_nothing_is_said_of_their_spread():
+    whole, bare = (cell_table(**table(rows=500, solo_RNT=None, resamples=n)) for n in (50, 0))
+    assert [(cell.value, cell.ne) for cell in bare] == [(cell.value, cell.ne) for cell in whole]
+    assert np.isnan([(cell.low, cell.high) for cell in bare]).all()
+    assert {cell.verdict for cell in cell_table(**table(rows=500, resamples=0))} == {"unclear"}
+
+
 def test_without_solo_models_there_is_no_verdict():
     cells = cell_table(**table(rows=400, solo_RNT=None))
     assert all(cell.to_dict()[key] is None for cell in cells for key in KEYS[KEYS.index("solo") :])

@@ -13,6 +13,7 @@ from motet import experiment as stages
 from motet.errors import InputError
 from motet.evaluate import jobs
 from motet.evaluate.jobs import Job, Jobs, Scored, run_jobs, solo_jobs, trainable_cells
+from motet.model.presets import slots
 from motet.model.ranker import Model
 from motet.train.loop import Train
 from motet.train.run import Run, load_run
@@ -75,6 +76,8 @@ def test_which_trainings_a_report_needs(run: Run) -> None:
     assert [job.train.seed for job in needed.seeds] == [1, 2]  # the run itself is the first
     assert [[job.train.seed for job in seed] for seed in needed.solo] == [[r] * 4 for r in range(3)]
     assert [job.model.preset for job in needed.pooled] == ["pooled"] * 3
+    assert {job.model.dim for job in needed.pooled} == {run.model.dim}
+    assert all(vars(needed.pooled[0].model)[slot] == value for slot, value in slots("pooled").items())
     assert {name: len(found) for name, found in needed.presets.items()} == {"mmoe": 3}
     assert len(needed.all) == len({job.key for job in needed.all}) == 2 + 12 + 3 + 3
     bare = Jobs.of(run.data, run.model, run.train, stages.Evaluate(seeds=1, controls=False, presets=()))
