@@ -14,7 +14,11 @@ RARE = 5
 
 
 def slices(data: Dataset, rows: NDArray[np.int64], joint_RNT: Floats) -> list[dict[str, Any]]:
-    """The report's `slices`: AUC or relative RMSE, mean over seeds; null where a slice has one class or no rows."""
+    """The report's `slices`: AUC or relative RMSE, mean over seeds; null where a slice has one class or no rows.
+
+    A regression is judged against the train mean of each row's cell, as the cells are; rows of a cell that train has not
+    observed are left out.
+    """
     train = data.rows("train")
     items, users = (
         np.bincount(of(train), minlength=of(rows).max(initial=0) + 1) for of in (data.item_rows, data.users)
@@ -28,20 +32,16 @@ def slices(data: Dataset, rows: NDArray[np.int64], joint_RNT: Floats) -> list[di
         "known users": known_N > 0,
     }
     labels, found = data.labels(rows), []
+    mean_NT = np.array(data.layout.base_rates)[data.scenarios(rows)]
     for name, member_N in members.items():
         for t, task in enumerate(data.layout.tasks):
-            chosen = member_N & ~np.isnan(labels[:, t])
-            metric = "auc" if task.form == "binary" else "relative_rmse"
-            values = [_value(metric, labels[chosen, t], joint_NT[chosen, t]) for joint_NT in joint_RNT]
+            binary = task.form == "binary"
+            metric = "auc" if binary else "relative_rmse"
+            chosen = member_N & ~np.isnan(labels[:, t]) & (binary | ~np.isnan(mean_NT[:, t]))
+            y_n, mean_n = labels[chosen, t], mean_NT[chosen, t]
+            seeds = [joint_NT[chosen, t] for joint_NT in joint_RNT]
+            values = [metrics.auc(y_n, p) if binary else metrics.relative_rmse(y_n, p, mean_n) for p in seeds]
             value = float(np.mean(values)) if chosen.any() else float("nan")
             found.append({"slice": name, "scenario": None, "task": task.name, "metric": metric,
                           "value": None if np.isnan(value) else value, "rows": int(chosen.sum())})  # fmt: skip
     return found
-
-
-def _value(metric: str, labels: Floats, predictions: Floats) -> float:
-    if not len(labels):
-        return float("nan")
-    if metric == "auc":
-        return metrics.auc(labels, predictions)
-    return metrics.relative_rmse(labels, predictions, float(labels.mean()))

@@ -111,17 +111,17 @@ def rmse(labels: ArrayLike, values: ArrayLike) -> float:
     return float(np.sqrt(np.mean((y - v) ** 2))) if len(y) else np.nan
 
 
-def relative_mse(labels: ArrayLike, values: ArrayLike, mean: float) -> float:
-    """Squared error / squared error of predicting `mean`, the train split's: the `ne` of a regression.
+def relative_mse(labels: ArrayLike, values: ArrayLike, mean: ArrayLike) -> float:
+    """Squared error / squared error of predicting `mean`, the train split's (or one per row): a regression's `ne`.
 
     NaN if the mean is unknown or makes no error.
     """
     y, v = np.asarray(labels, np.float64), np.asarray(values, np.float64)
-    background = float(np.sum((y - mean) ** 2))
+    background = float(np.sum((y - np.asarray(mean)) ** 2))
     return float(np.sum((y - v) ** 2)) / background if background > 0 else np.nan
 
 
-def relative_rmse(labels: ArrayLike, values: ArrayLike, mean: float) -> float:
+def relative_rmse(labels: ArrayLike, values: ArrayLike, mean: ArrayLike) -> float:
     """1 − rmse / rmse of predicting `mean`: 1 is perfect, 0 no better than the train split's mean; higher is better."""
     return float(1 - np.sqrt(relative_mse(labels, values, mean)))
 

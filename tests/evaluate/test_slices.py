@@ -14,6 +14,7 @@ from motet.schema import Task
 @dataclass
 class Layout:
     tasks: tuple[Task, ...]
+    base_rates: tuple[tuple[float, ...], ...] = ((0.3, 2.0), (0.3, 3.0), (0.3, float("nan")))
 
 
 class Log:
@@ -22,6 +23,7 @@ class Log:
     layout = Layout((Task(name="click", label="c"), Task(name="stars", label="s", form="regression")))
     user = np.array([7, 7, 7, 7, 8, 8, 8, 7, 8, 9, 9, 7, 8])
     item = np.array([2, 2, 2, 2, 2, 2, 3, 2, 2, 4, 4, 3, 3])
+    scenario = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0])
     label = np.array([[0, 1.0]] * 7 + [[0, 1], [1, 3], [0, np.nan], [1, np.nan], [1, 2], [1, 5]], np.float32)
 
     def rows(self, _: str) -> Any:
@@ -33,6 +35,9 @@ class Log:
     def users(self, rows: Any) -> Any:
         return self.user[rows]
 
+    def scenarios(self, rows: Any) -> Any:
+        return self.scenario[rows]
+
     def labels(self, rows: Any) -> Any:
         return self.label[rows]
 
@@ -42,9 +47,9 @@ CLICKS = np.array([0.1, 0.9, 0.8, 0.2, 0.5, 0.5])  # right on known items, the w
 STARS = np.array([1.0, 3.0, 0.0, 0.0, 3.5, 3.5])
 
 
-def found() -> dict[tuple[str, str], dict[str, Any]]:
+def found(log: Log | None = None) -> dict[tuple[str, str], dict[str, Any]]:
     joint_RNT = np.stack([np.stack([CLICKS, STARS], -1), np.stack([1 - CLICKS, STARS], -1)])
-    entries = slices(cast(Dataset, Log()), ROWS, joint_RNT)
+    entries = slices(cast(Dataset, log or Log()), ROWS, joint_RNT)
     return {(entry["slice"], entry["task"]): entry for entry in entries}
 
 
@@ -65,6 +70,13 @@ def test_one_class_or_no_label_is_null() -> None:
     }  # fmt: skip
 
 
-def test_a_regression_is_judged_against_the_mean_of_the_slice() -> None:
-    assert found()["known items", "stars"]["value"] == pytest.approx(1.0)  # no error at all
-    assert found()["rare items", "stars"]["value"] == pytest.approx(0.0)  # says the mean
+def test_a_regression_is_judged_against_the_train_mean_of_each_rows_cell_as_cells_are() -> None:
+    rare, known_users = found()["rare items", "stars"], found()["known users", "stars"]
+    assert rare["value"] == pytest.approx(1 - np.sqrt((1.5**2 + 1.5**2) / (0 + 3**2)))  # labels 2 and 5, mean 2
+    assert known_users["value"] == pytest.approx(1 - np.sqrt((1.5**2 + 1.5**2) / (1 + 0 + 0 + 3**2)))  # one row's is 3
+
+
+def test_rows_of_a_cell_that_train_has_not_observed_are_left_out() -> None:
+    log = Log()
+    log.scenario = np.where(np.arange(13) == 12, 2, log.scenario)
+    assert [found(log)["rare items", task]["rows"] for task in ("click", "stars")] == [2, 1]
