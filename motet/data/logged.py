@@ -13,7 +13,7 @@ from motet.data.features import CLOCK
 from motet.data.files import RawTables
 from motet.data.labels import labels_of
 from motet.data.outcomes import check_leaks
-from motet.data.split import Split, assign, check
+from motet.data.split import OF_WHOM, Split, assign, check, groups
 from motet.data.stages import Stages
 from motet.data.tables import is_order_index, times_of
 from motet.data.vocab import row_numbers
@@ -37,7 +37,7 @@ class Logged:
     split_N: np.ndarray[tuple[int], np.dtype[np.int8]]
     labels_NT: Numbers  # as they became known: for counts and histories
     known_at_NT: Floats
-    targets_NT: Numbers  # to learn from and be judged by: train's only if known before valid begins
+    targets_NT: Numbers  # to learn from and be judged by: train's only if known before what comes after begins
     warnings: tuple[str, ...]
 
     @property
@@ -80,7 +80,7 @@ def log_impressions(tables: RawTables, schema: Schema, cleaning: Clean, splittin
         targets_NT=labels.values_NT[order],
         warnings=kinds.warnings,
     )
-    logged = _cut_off(logged, schema) if splitting.by == "time" else logged
+    logged = _cut_off(logged, schema, splitting)
     check_leaks(schema, logged.frame, logged.targets_NT, logged.train_N)
     return logged
 
@@ -93,15 +93,24 @@ def _with_clock(frame: pl.DataFrame, time_N: Floats, schema: Schema) -> pl.DataF
     return frame.with_columns(seconds)
 
 
-def _cut_off(logged: Logged, schema: Schema) -> Logged:
-    """Labels of train that become known only after valid begins are unobserved, as are valid's after test begins."""
+def _cut_off(logged: Logged, schema: Schema, splitting: Split) -> Logged:
+    """Labels of train that become known only after valid begins are unobserved, as are valid's after test begins.
+
+    In a split by user: after that user's valid or test begins. A column may split as it likes: nothing is cut.
+    """
+    group_N = groups(splitting, logged.user_N, logged.scenario_N)
+    if group_N is None:
+        return logged
     targets, warnings = logged.targets_NT.copy(), list(logged.warnings)
     for place in (0, 1):
-        later = logged.time_N[logged.split_N == place + 1].min()
-        late = (logged.split_N == place)[:, None] & (logged.known_at_NT > later) & ~np.isnan(targets)
+        begins = np.full(int(group_N.max(initial=0)) + 1, np.inf)
+        later_N = logged.split_N > place
+        np.minimum.at(begins, group_N[later_N], logged.time_N[later_N])
+        own_N = logged.split_N == place
+        late = own_N[:, None] & (logged.known_at_NT > begins[group_N][:, None]) & ~np.isnan(targets)
         targets[late] = np.nan
         for task, count in zip(schema.tasks, late.sum(axis=0), strict=True):
             if count:
-                when = f"become known only after {SPLITS[place + 1]} begins and are not used"
+                when = f"become known only after {SPLITS[place + 1]}{OF_WHOM[splitting.by]} begins and are not used"
                 warnings.append(f"{count} labels of {task.name!r} in {SPLITS[place]} {when}")
     return replace(logged, targets_NT=targets, warnings=tuple(warnings))

@@ -21,6 +21,7 @@ from motet.schema import Schema
 from motet.settings import settings
 
 TRAIN, VALID, TEST = 0, 1, 2
+OF_WHOM = {"time": "", "user_last": " of a user", "leave_last_out": " of a user in a scenario"}
 _MIN_USER_ROWS = 10
 _WORDS = {"train": 0, "training": 0, "0": 0, "valid": 1, "val": 1, "validation": 1, "dev": 1, "1": 1, "test": 2, "2": 2}
 
@@ -60,7 +61,7 @@ def assign(
         case "user_last":
             return _last_share(settings, times_N, user_N)
         case "leave_last_out":
-            return _leave_last_out(times_N, _groups(user_N, scenario_N))
+            return _leave_last_out(times_N, _pairs(user_N, scenario_N))
         case "column":
             return _by_column(schema, column)
 
@@ -76,12 +77,25 @@ def check(
     """An `InputError` for an empty split, a leak in time, or a scenario (`scenarios[code]`) that train does not see."""
     _check_filled(split_N, settings)
     _check_scenarios(split_N, scenario_N, scenarios)
-    if settings.by == "time":
-        _check_order(split_N, times_N, np.zeros_like(user_N), strict=True, what="")
-    elif settings.by == "user_last":
-        _check_order(split_N, times_N, user_N, strict=False, what=" of a user")
-    elif settings.by == "leave_last_out":
-        _check_order(split_N, times_N, _groups(user_N, scenario_N), strict=False, what=" of a user in a scenario")
+    group_N = groups(settings, user_N, scenario_N)
+    if group_N is not None:
+        _check_order(split_N, times_N, group_N, strict=settings.by == "time", what=OF_WHOM[settings.by])
+
+
+def groups(settings: Split, user_N: Codes, scenario_N: Codes) -> Codes | None:
+    """Rows with the same code are split in time: all of them, a user's, a user's in a scenario; None: as a column says.
+
+    Across groups nothing is promised: one user's train rows may lie after another's test rows.
+    """
+    match settings.by:
+        case "time":
+            return np.zeros_like(user_N)
+        case "user_last":
+            return user_N
+        case "leave_last_out":
+            return _pairs(user_N, scenario_N)
+        case "column":
+            return None
 
 
 def _by_time(settings: Split, times_N: Times) -> Splits:
@@ -136,7 +150,7 @@ def _places(times_N: Times, group_N: Codes) -> tuple[npt.NDArray[np.int64], npt.
     return from_end_N, size_N
 
 
-def _groups(user_N: Codes, scenario_N: Codes) -> npt.NDArray[np.int64]:
+def _pairs(user_N: Codes, scenario_N: Codes) -> npt.NDArray[np.int64]:
     width = int(scenario_N.max(initial=0)) + 1
     return user_N.astype(np.int64) * width + scenario_N
 

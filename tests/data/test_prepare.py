@@ -19,6 +19,7 @@ from motet.data.running import Running
 from motet.data.sources.reader import Reader
 from motet.data.split import Split
 from motet.errors import InputError
+from motet.settings import plain
 
 SETTINGS = PrepareSettings(history=HistorySettings(length=5))
 
@@ -326,8 +327,35 @@ def test_labels_of_train_known_only_after_valid_begins_are_not_learnt_from(base)
     assert not np.isnan(data.running.log.labels_NT[rows][late & goods, 1]).any()
 
 
-def test_splits_by_user_keep_every_label(base):
-    prepare(shop.schema(), replace(SETTINGS, split=Split(by="user_last")), base, base / "p")
+@pytest.mark.parametrize(
+    ("by", "whose"), [("user_last", "valid of a user"), ("leave_last_out", "valid of a user in a scenario")]
+)
+def test_in_a_split_by_user_what_is_known_only_after_their_valid_begins_is_not_learnt_from(by, whose, base):
+    manifest = prepare(shop.schema(), replace(SETTINGS, split=Split(by=by)), base, base / "p")
+    data = Dataset.open(base / "p")
+    rows, after = data.rows("train"), np.concatenate([data.rows("valid"), data.rows("test")])
+
+    def group(of):
+        return list(zip(data.users(of), data.scenarios(of) if by == "leave_last_out" else data.users(of), strict=True))
+
+    begins = {}
+    for key, time in zip(group(after), data.times(after), strict=True):
+        begins[key] = min(time, begins.get(key, np.inf))
+    own = np.array([begins.get(key, np.inf) for key in group(rows)])
+    late = data.times(rows) + 86_400 > own
+    goods = data.batch(rows).kind_BC[:, 0].numpy() == data.layout.kinds.index("goods")
+    assert 0 < (late & goods).sum() < goods.sum()
+    assert (np.isnan(data.labels(rows)[:, 1]) == ~goods | late).all()
+    assert not np.isnan(data.labels(rows)[:, 0]).any()
+    assert any(f"'buy' in train become known only after {whose} begins" in told for told in manifest["warnings"])
+
+
+def test_a_split_by_column_keeps_every_label(base):
+    parts = pl.Series("part", ["train"] * 400 + ["valid"] * 100 + ["test"] * 100)
+    pl.read_parquet(base / "impressions.parquet").with_columns(parts).write_parquet(base / "impressions.parquet")
+    columns = shop.schema().columns
+    prepare(shop.schema(columns=plain(replace(columns, split="part"))), replace(SETTINGS, split=Split(by="column")),
+            base, base / "p")  # fmt: skip
     data = Dataset.open(base / "p")
     rows = data.rows("train")
     goods = data.batch(rows).kind_BC[:, 0].numpy() == data.layout.kinds.index("goods")
