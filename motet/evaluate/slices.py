@@ -16,7 +16,7 @@ RARE = 5
 def slices(data: Dataset, rows: NDArray[np.int64], joint_RNT: Floats) -> list[dict[str, Any]]:
     """The report's `slices`: AUC or relative RMSE, mean over seeds; null where a slice has one class or no rows.
 
-    A regression is judged against the train mean of each row's cell, as the cells are; rows of a cell that train has not
+    A regression is judged against the train mean of each row's cell, as cells are; rows of a cell that train has not
     observed are left out.
     """
     train = data.rows("train")
