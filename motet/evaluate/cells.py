@@ -20,6 +20,7 @@ from motet.schema import Task
 from motet.scoring import metrics
 from motet.scoring.cell_rows import cell_rows, enough_labels
 from motet.scoring.metrics import Floats, Ints
+from motet.scoring.order import ScoreOrder
 
 Metric = Literal["auc", "relative_rmse"]
 _NAN = math.nan
@@ -100,7 +101,7 @@ class _Rows:
     def statistics(self, predictions_Rn: NDArray[np.floating]) -> list[Statistic]:
         """The same metric for each seed, as a function of the users' weights."""
         if self.binary:
-            return [Auc(self.labels_n, p, self.user_n) for p in predictions_Rn]
+            return [Auc(ScoreOrder.of(self.labels_n, p), self.user_n) for p in predictions_Rn]
         return [RelativeRmse(self.labels_n, v, self.user_n, mean=self.base_rate) for v in predictions_Rn]
 
 

@@ -9,6 +9,8 @@ where a user has nothing relevant.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from motet.scoring.order import ScoreOrder
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -18,14 +20,7 @@ SMALLEST = 1e-7  # probabilities are clipped to [SMALLEST, 1 - SMALLEST] under a
 
 def auc(labels: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> float:
     """Probability that a positive scores above a negative, ties counting half (Mann–Whitney), of weighted rows."""
-    positive = np.asarray(labels) > 0
-    weight = np.ones(positive.shape) if weights is None else np.asarray(weights, np.float64)
-    _, place = np.unique(np.asarray(scores), return_inverse=True)
-    positives = np.bincount(place, weight * positive)
-    negatives = np.bincount(place, weight * ~positive)
-    below = np.cumsum(negatives) - negatives / 2
-    pairs = positives.sum() * negatives.sum()
-    return float((positives * below).sum() / pairs) if pairs > 0 else np.nan
+    return ScoreOrder.of(labels, scores).auc(weights)
 
 
 def gauc(labels: ArrayLike, scores: ArrayLike, users: ArrayLike) -> float:
@@ -34,24 +29,7 @@ def gauc(labels: ArrayLike, scores: ArrayLike, users: ArrayLike) -> float:
     Insensitive to how active or how generous a user is: only the order within a user counts. NaN if no user has both
     classes.
     """
-    positive, score = np.asarray(labels) > 0, np.asarray(scores)
-    if not len(score):
-        return np.nan
-    _, user = np.unique(np.asarray(users), return_inverse=True)
-    order = np.lexsort((score, user))
-    positive, score, user = positive[order], score[order], user[order]
-    first = np.ones(len(user), np.bool_)
-    first[1:] = (user[1:] != user[:-1]) | (score[1:] != score[:-1])
-    place = np.cumsum(first) - 1
-    owner = user[first]  # of each group of rows with equal user and score
-    positives, negatives = np.bincount(place, positive), np.bincount(place, ~positive)
-    negatives_of = np.bincount(owner, negatives)
-    below = np.cumsum(negatives) - negatives / 2 - (np.cumsum(negatives_of) - negatives_of)[owner]
-    positives_of = np.bincount(owner, positives)
-    pairs, wins = positives_of * negatives_of, np.bincount(owner, positives * below)
-    both = pairs > 0
-    impressions = (positives_of + negatives_of)[both]
-    return float(np.average(wins[both] / pairs[both], weights=impressions)) if both.any() else np.nan
+    return ScoreOrder.of(labels, scores).auc_within(users)
 
 
 def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:
@@ -80,17 +58,15 @@ def equal_mass_bins(values: ArrayLike, bins: int) -> Ints:
 
     Equal values share a bin (a constant prediction fills one), so the result does not depend on the order of the rows.
     """
-    _, place, count = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    first = np.cumsum(count) - count
-    return np.asarray((first * bins // max(len(place), 1))[place], np.int64)
+    order = ScoreOrder.of(np.zeros(len(np.asarray(values))), values)
+    bin_N = np.empty(len(order.row_N), np.int64)
+    bin_N[order.row_N] = order.equal_mass_bins(bins)
+    return bin_N
 
 
 def ece(labels: ArrayLike, probabilities: ArrayLike, bins: int = 15) -> float:
     """Expected calibration error (Nixon et al., 2019): Σ_b n_b/N |mean label − mean probability|, equal-mass bins."""
-    y, p = np.asarray(labels, np.float64), np.asarray(probabilities, np.float64)
-    if not len(y):
-        return np.nan
-    return float(np.abs(np.bincount(equal_mass_bins(p, bins), y - p)).sum() / len(y))
+    return ScoreOrder.of(labels, probabilities).ece(bins)
 
 
 def accuracy(labels: ArrayLike, probabilities: ArrayLike, threshold: float = 0.5) -> float:
