@@ -7,6 +7,8 @@ beside it. A training that was killed goes on exactly: finished stages are read 
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from motet.batch import Rows
 from motet.model.kinds import Trainable, WeightedKinds
 from motet.train.loop import Outcome, Progress, Train, train
@@ -30,6 +32,7 @@ def train_stages(
         into = folder if folder is None or last else folder / "stages" / str(number)
         told = progress and _of_stage(progress, number, len(stages), name)
         outcomes.append(train(part, data, how, scenario=scenario, folder=into, progress=told))
+        how = replace(how, threads=torch.get_num_threads())  # a training goes on with as many as it began with
     seconds = sum(outcome.seconds for outcome in outcomes)
     return replace(
         outcomes[-1],

@@ -98,6 +98,16 @@ def test_a_training_killed_in_any_stage_resumes_to_the_same_weights_bit_for_bit(
     assert (resumed.steps, resumed.best_step, resumed.macro_ne) == (outcome.steps, outcome.best_step, outcome.macro_ne)
 
 
+def test_later_stages_have_the_threads_that_the_first_began_with(tmp_path: Path) -> None:
+    def kill(done: int, total: int, note: str) -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        train_stages(made(small()), small(), how(threads=1), folder=tmp_path, progress=kill)
+    train_stages(made(small()), small(), how(threads=0), folder=tmp_path)
+    assert [{row["threads"] for row in rows} for rows in logs(tmp_path).values()] == [{1}] * 3
+
+
 def test_the_bar_never_goes_back_between_stages() -> None:
     data, seen = small(), list[float]()
     train_stages(made(data), data, how(), progress=lambda done, total, note: seen.append(done / total))
