@@ -70,14 +70,14 @@ class CandidateAttention(nn.Module):
         self.null = nn.Parameter(torch.randn(2, width) * 0.02)
         self.out = nn.Linear(width, width)
 
-    def forward(self, query_BCQ: Tensor, history_PD: Tensor, packing: Packing) -> Tensor:
-        """What each candidate finds in the history, [B, C, D]."""
-        mask_BL, batch = packing.mask_BL, len(query_BCQ)
+    def forward(self, query_BCD: Tensor, history_PD: Tensor, packing: Packing) -> Tensor:
+        """What each candidate finds in the history, [B, C, D]; `query_BCD` is `self.query` of the candidates."""
+        mask_BL, batch = packing.mask_BL, len(query_BCD)
         key, value = packing.pad(self.key_value(history_PD)).chunk(2, -1)
         null_key, null_value = (row.expand(batch, 1, -1) for row in self.null)
         key, value = torch.cat([null_key, key], 1), torch.cat([null_value, value], 1)
         allowed = torch.cat([mask_BL.new_ones(batch, 1), mask_BL], 1)[:, None, None]
-        q, k, v = (_heads(part, self.heads) for part in (self.query(query_BCQ), key, value))
+        q, k, v = (_heads(part, self.heads) for part in (query_BCD, key, value))
         return self.out(_join(nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=allowed)))
 
 

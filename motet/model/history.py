@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from motet.batch import History, Layout
 from motet.model.attention import CandidateAttention, CausalBlock, Packing
+from motet.model.inputs import ItemViews
 
 PRIOR_EVENTS = 10
 """A mean over events is shrunk to zero as if this many events had said nothing."""
@@ -27,9 +28,7 @@ class Encoder(Protocol):
     user_width: int
     candidate_width: int
 
-    def __call__(
-        self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, items: ItemViews, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
         """[B, user_width] and [B, C, candidate_width]."""
         ...
 
@@ -57,13 +56,13 @@ class Events(nn.Module):
         self.register_buffer("rate_T", torch.where(binary_T, rates_ST.nanmean(0).nan_to_num(0.0), 0.0))
         self.rate_T: Tensor
 
-    def forward(self, events_PI: Tensor, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
+    def forward(self, event_PD: Tensor, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
         """Item views turned by actions, and whole event vectors; both [P, width]."""
         length = history.item_BL.shape[1]
         rank_BL = (history.length_B[:, None] - 1 - torch.arange(length, device=history.item_BL.device)).clamp(min=0)
         action_PT, gap_P = packing.pack(history.action_BLT) - self.rate_T, packing.pack(history.gap_BL)
         gap_P3 = torch.stack([gap_P / 10, (gap_P / 10).square(), (-gap_P).exp()], -1)
-        taste_PD = self.item(events_PI) * self.action(action_PT)
+        taste_PD = event_PD * self.action(action_PT)
         x_PD = taste_PD + self.gap(gap_P3) + self.scenario(packing.pack(history.scenario_BL))
         return taste_PD, x_PD + self.rank(packing.pack(rank_BL))
 
@@ -83,14 +82,15 @@ class AttentionHistory(nn.Module):
         self.attend = CandidateAttention(item_width, width, heads)
         self.user_width, self.candidate_width = 2 * width, 2 * width
 
-    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        taste_PD, x_PD = self.events(events_PI, packing, history)
+    def forward(self, items: ItemViews, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
+        view_UD = self.events.item(items.views_UI)
+        taste_PD, x_PD = self.events(items.of_events(view_UD), packing, history)
         for block in self.blocks:
             x_PD = block(x_PD, packing)
         x_PD = self.norm(x_PD)
-        found_BCD = self.attend(item_BCI, x_PD, packing)
+        found_BCD = self.attend(items.of_candidates(self.attend.query(items.views_UI)), x_PD, packing)
         taste_BD = self.events.taste(taste_PD, packing, history)
-        met_BCD = taste_BD[:, None] * self.events.item(item_BCI)
+        met_BCD = taste_BD[:, None] * items.of_candidates(view_UD)
         user_BD = torch.cat([_last(packing.pad(x_PD), history.length_B), taste_BD], -1)
         return user_BD, torch.cat([found_BCD, met_BCD], -1)
 
@@ -105,15 +105,16 @@ class LstmHistory(nn.Module):
         self.user_width = width * len(layout.kinds)
         self.candidate_width = 0
 
-    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        x_BLD = packing.pad(self.events(events_PI, packing, history)[1])
+    def forward(self, items: ItemViews, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
+        view_UD = self.events.item(items.views_UI)
+        x_BLD = packing.pad(self.events(items.of_events(view_UD), packing, history)[1])
         states = []
         for kind, cell in enumerate(self.cells):
             of_kind_BL = history.mask_BL & (history.kind_BL == kind)
             order_BL = (~of_kind_BL).to(torch.uint8).argsort(dim=1, stable=True)
             moved_BLD = x_BLD.gather(1, order_BL[..., None].expand_as(x_BLD))
             states.append(_last(cell(moved_BLD)[0], of_kind_BL.sum(1)))
-        return torch.cat(states, -1), item_BCI[..., :0]
+        return torch.cat(states, -1), _nothing(items)
 
 
 class MeanHistory(nn.Module):
@@ -124,10 +125,11 @@ class MeanHistory(nn.Module):
         self.events = Events(layout, item_width, width)
         self.user_width = self.candidate_width = width
 
-    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        taste_PD, _ = self.events(events_PI, packing, history)
+    def forward(self, items: ItemViews, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
+        view_UD = self.events.item(items.views_UI)
+        taste_PD, _ = self.events(items.of_events(view_UD), packing, history)
         taste_BD = self.events.taste(taste_PD, packing, history)
-        return taste_BD, taste_BD[:, None] * self.events.item(item_BCI)
+        return taste_BD, taste_BD[:, None] * items.of_candidates(view_UD)
 
 
 class NoHistory(nn.Module):
@@ -135,8 +137,14 @@ class NoHistory(nn.Module):
 
     user_width = candidate_width = 0
 
-    def forward(self, events_PI: Tensor, packing: Packing, history: History, item_BCI: Tensor) -> tuple[Tensor, Tensor]:
-        return item_BCI[:, 0, :0], item_BCI[..., :0]
+    def forward(self, items: ItemViews, packing: Packing, history: History) -> tuple[Tensor, Tensor]:
+        nothing_BC0 = _nothing(items)
+        return nothing_BC0[:, 0], nothing_BC0
+
+
+def _nothing(items: ItemViews) -> Tensor:
+    """[B, C, 0]."""
+    return items.views_UI.new_empty(*items.candidate_BC.shape, 0)
 
 
 def _last(x_BLD: Tensor, length_B: Tensor) -> Tensor:

@@ -54,13 +54,29 @@ class Table(nn.Module):
 
 
 @dataclass(frozen=True, slots=True)
+class ItemViews:
+    """Views of the U different items of a batch, candidates and events alike: each is looked up and projected once."""
+
+    views_UI: Tensor
+    candidate_BC: Tensor  # int64 into the U items
+    event_P: Tensor
+
+    def of_candidates(self, x_UD: Tensor) -> Tensor:
+        """What was computed of each item, for the candidates, [B, C, D]."""
+        return x_UD.index_select(0, self.candidate_BC.flatten()).unflatten(0, self.candidate_BC.shape)
+
+    def of_events(self, x_UD: Tensor) -> Tensor:
+        """What was computed of each item, for the real events, [P, D]."""
+        return x_UD.index_select(0, self.event_P)
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """What the other slots read."""
 
     user_BX: Tensor  # user and context: embeddings and numbers
     candidate_BCY: Tensor  # item and pair: embeddings and numbers
-    item_BCI: Tensor  # the candidate's item view alone, in the space of history events
-    events_PI: Tensor  # item views of the P real events of the history
+    items: ItemViews
     packing: Packing
 
 
@@ -73,23 +89,34 @@ class InputLayer(nn.Module):
         counts_V[[field.offset for field in layout.fields]] = 0  # what is unknown in train is rare, later it is new
         self.table = Table(counts_V, dim, evidence)
         self.user, self.item, self.context = layout.of("user"), layout.of("item"), layout.of("context")
-        self.item_width = len(self.item) * dim + len(layout.item_numbers)
-        self.event_width = len(self.item) * dim
+        self.view_width = len(self.item) * dim
         self.user_width = (len(self.user) + len(self.context)) * dim
         self.user_width += len(layout.user_numbers) + len(layout.context_numbers)
-        self.candidate_width = self.item_width + len(layout.pair_numbers)
+        self.candidate_width = self.view_width + len(layout.item_numbers) + len(layout.pair_numbers)
 
     def forward(self, batch: Batch) -> Inputs:
         packing = Packing.of(batch.history.mask_BL)
-        events_PK = packing.pack(batch.history.item_ids_BLK)
-        ids = [batch.user_ids_BK, batch.context_ids_BK, batch.item_ids_BCK, events_PK]
-        user, context, item, events = self.table(ids)
+        item_ids_UK, candidate_BC, event_P = _different_items(batch, packing)
+        user, context, item = self.table([batch.user_ids_BK, batch.context_ids_BK, item_ids_UK])
         user_BX = torch.cat(
             [_pool(user, self.user), _pool(context, self.context), batch.user_numbers_BN, batch.context_numbers_BN], -1
         )
-        item_BCF = _pool(item, self.item)
-        candidate_BCY = torch.cat([item_BCF, batch.item_numbers_BCN, batch.pair_numbers_BCN], -1)
-        return Inputs(user_BX, candidate_BCY, item_BCF, _pool(events, self.item), packing)
+        items = ItemViews(_pool(item, self.item), candidate_BC, event_P)
+        numbers = [batch.item_numbers_BCN, batch.pair_numbers_BCN]
+        return Inputs(user_BX, torch.cat([items.of_candidates(items.views_UI), *numbers], -1), items, packing)
+
+
+def _different_items(batch: Batch, packing: Packing) -> tuple[Tensor, Tensor, Tensor]:
+    """Packed ids of the different items, [U, K], and which of them each candidate and each real event is.
+
+    An item is its row of the items table: equal rows have equal ids.
+    """
+    candidates = batch.item_BC.numel()
+    rows = torch.cat([batch.item_BC.flatten(), packing.pack(batch.history.item_BL)])
+    rows_U, which = torch.unique(rows, return_inverse=True)
+    somewhere_U = torch.empty_like(rows_U).scatter_(0, which, torch.arange(len(rows), device=rows.device))
+    ids = torch.cat([batch.item_ids_BCK.flatten(0, 1), packing.pack(batch.history.item_ids_BLK)])
+    return ids[somewhere_U], which[:candidates].view(batch.item_BC.shape), which[candidates:]
 
 
 def _pool(embedded: Tensor, fields: tuple[Field, ...]) -> Tensor:

@@ -71,9 +71,9 @@ class Network(nn.Module):
         self.layout = restrict(layout, self.task_index.tolist())
         self.name, scenarios, count = model.preset, len(layout.scenarios), len(self.layout.tasks)
         self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence)
-        self.history = _history(layout, self.inputs.event_width, model)
+        self.history = _history(layout, self.inputs.view_width, model)
         self.prior = Prior(layout)
-        widths = self.inputs.user_width + self.history.user_width, self.inputs.event_width
+        widths = self.inputs.user_width + self.history.user_width, self.inputs.view_width
         self.interaction = Interaction(*widths, model.interaction) if model.interaction else None
         user_width = self.inputs.user_width + self.history.user_width
         candidate_width = self.inputs.candidate_width + self.history.candidate_width + model.interaction
@@ -94,9 +94,9 @@ class Network(nn.Module):
     def given_parents(self, batch: Batch) -> Tensor:
         """Logits of each task given its parent, before chains are multiplied, [B, C, T]."""
         inputs = self.inputs(batch)
-        user_BD, found_BCD = self.history(inputs.events_PI, inputs.packing, batch.history, inputs.item_BCI)
+        user_BD, found_BCD = self.history(inputs.items, inputs.packing, batch.history)
         user_BX = torch.cat([inputs.user_BX, user_BD], -1)
-        met = [] if self.interaction is None else [self.interaction(user_BX, inputs.item_BCI)]
+        met = [] if self.interaction is None else [self.interaction(user_BX, inputs.items)]
         candidate_BCY = torch.cat([inputs.candidate_BCY, found_BCD, *met], -1)
         prior_SP = self.prior()
         prior_BP = prior_SP[batch.scenario_B]
@@ -160,12 +160,10 @@ def _history(layout: Layout, item_width: int, model: Model) -> Any:
 
 
 def _experts(widths_XY: tuple[int, int], prior_width: int, tasks: int, model: Model) -> nn.Module:
-    if model.experts == "ple":
-        return ProgressiveExtraction(
-            widths_XY, prior_width, tasks, model.expert_count, model.expert_widths, model.dropout
-        )
+    scheme = ProgressiveExtraction if model.experts == "ple" else Mixture
     count = 1 if model.experts == "shared-bottom" else model.expert_count
-    return Mixture(widths_XY, prior_width, tasks, count, model.expert_widths, model.dropout)
+    sizes = widths_XY, prior_width, tasks, count, model.expert_widths, model.dropout
+    return scheme(*sizes, fused=model.fusion != "none")
 
 
 def _fusion(scenarios: int, tasks: int, prior_width: int, model: Model) -> nn.Module:

@@ -24,7 +24,7 @@ def by_hand(attend: CandidateAttention, query_CD: torch.Tensor, history_LD: torc
 def test_candidate_attention_follows_its_formula_and_divides_by_root_d_once() -> None:
     torch.manual_seed(0)
     attend, query, history = CandidateAttention(6, 8, 2), torch.randn(1, 3, 6), torch.randn(1, 5, 8)
-    found = attend(query, history[0], Packing.of(torch.ones(1, 5, dtype=torch.bool)))[0]
+    found = attend(attend.query(query), history[0], Packing.of(torch.ones(1, 5, dtype=torch.bool)))[0]
     torch.testing.assert_close(found, by_hand(attend, query[0], history[0]))
 
 
@@ -33,15 +33,15 @@ def test_masked_events_do_not_change_what_a_candidate_finds() -> None:
     attend, query, history = CandidateAttention(6, 8, 2), torch.randn(2, 3, 6), torch.randn(2, 7, 8)
     mask = torch.arange(7) < 4
     real = history[:, :4].flatten(0, 1)
-    long = attend(query, real, Packing.of(mask.expand(2, 7)))
-    short = attend(query, real, Packing.of(mask[:4].expand(2, 4)))
+    long = attend(attend.query(query), real, Packing.of(mask.expand(2, 7)))
+    short = attend(attend.query(query), real, Packing.of(mask[:4].expand(2, 4)))
     torch.testing.assert_close(long, short)
 
 
 def test_an_empty_history_gives_the_null_event_and_no_nan() -> None:
     torch.manual_seed(2)
     attend = CandidateAttention(6, 8, 2)
-    found = attend(torch.randn(2, 3, 6), torch.randn(0, 8), Packing.of(torch.zeros(2, 0, dtype=torch.bool)))
+    found = attend(torch.randn(2, 3, 8), torch.randn(0, 8), Packing.of(torch.zeros(2, 0, dtype=torch.bool)))
     torch.testing.assert_close(found, attend.out(attend.null[1]).expand(2, 3, 8))
 
 

@@ -4,12 +4,13 @@ import math
 
 import pytest
 import torch
+from contracts.toy import Toy
 
 from motet.batch import Field, Layout
 from motet.model.experts import Mixture, ProgressiveExtraction, SplitLinear, Voices
 from motet.model.fusion import VOICES, ConcatFusion, NoFusion, WeightedFusion
 from motet.model.heads import Heads, joint_logit
-from motet.model.inputs import Table, _pool
+from motet.model.inputs import InputLayer, ItemViews, Table, _pool
 from motet.model.interaction import Interaction
 from motet.model.scenario import Gate, Prior
 from motet.schema import Scenario, Task
@@ -35,7 +36,8 @@ def test_split_linear_is_the_linear_layer_of_the_concatenation() -> None:
 
 def test_an_interaction_multiplies_one_vector_of_the_user_with_one_of_each_candidate() -> None:
     layer, user, candidate = Interaction(3, 2, 4).requires_grad_(False), torch.randn(2, 3), torch.randn(2, 5, 2)
-    found = layer(user, candidate)
+    items = ItemViews(candidate.flatten(0, 1), torch.arange(10).view(2, 5), torch.arange(0))
+    found = layer(user, items)
     assert found.shape == (2, 5, 4)
     for b, c, d in ((0, 0, 0), (1, 4, 3), (1, 2, 1)):
         taste = float(layer.user.weight[d] @ user[b] + layer.user.bias[d])
@@ -163,3 +165,17 @@ def test_a_bag_is_its_sum_over_the_root_of_its_tags() -> None:
     pooled = _pool(embedded, fields)
     torch.testing.assert_close(pooled[0], torch.tensor([1.0, 1.0, 6 / 2**0.5, 6 / 2**0.5]))
     torch.testing.assert_close(pooled[1], torch.zeros(4))
+
+
+def test_an_item_that_stands_in_several_places_is_looked_up_once_and_found_in_all_of_them() -> None:
+    data = Toy(seed=1)
+    batch = data.batch(data.rows("train")[:64])
+    layer = InputLayer(data.layout, data.counts_V, 4, 10.0)
+    found = layer(batch)
+    rows = torch.cat([batch.item_BC.flatten(), found.packing.pack(batch.history.item_BL)])
+    assert len(found.items.views_UI) == len(rows.unique()) < len(rows)
+    for place, ids_BxK in (
+        (found.items.of_candidates(found.items.views_UI).flatten(0, 1), batch.item_ids_BCK.flatten(0, 1)),
+        (found.items.of_events(found.items.views_UI), found.packing.pack(batch.history.item_ids_BLK)),
+    ):
+        torch.testing.assert_close(place, _pool(layer.table([ids_BxK])[0], layer.item))
