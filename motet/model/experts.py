@@ -3,7 +3,8 @@
 The first layer of every expert is applied to the user and to the candidates apart and added, so a user's part is
 computed once however many candidates there are.
 
-Shapes: B requests, C candidates, X user width, Y candidate width, E experts, T tasks, S scenarios, D expert width.
+Shapes: B requests, C candidates, M = B·C rows, X user width, Y candidate width, E experts, H hidden and D output width
+of an expert, F = E·H, T tasks, V voices, P prior width.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ ExpertScheme = Literal["shared-bottom", "mmoe", "ple"]
 
 @dataclass(frozen=True, slots=True)
 class Voices:
-    """Representations of one row before fusion: of all cells, of its scenario, of each task."""
+    """Representations of one row before fusion: of all cells, of its scenario, of each task.
+
+    The first two are empty where no fusion takes them.
+    """
 
     shared_BCD: Tensor
     scenario_BCD: Tensor
@@ -27,7 +31,10 @@ class Voices:
 
 
 class SplitLinear(nn.Module):
-    """Linear([user ‖ candidate]) without building the concatenation, [B, X], [B, C, Y] → [B, C, out]."""
+    """Linear([user ‖ candidate]), [B, X], [B, C, Y] → [B, C, out]; a user's part is computed once for all candidates.
+
+    With one candidate each, as in training, the two are concatenated: one product is faster than two and a sum.
+    """
 
     def __init__(self, user_width: int, candidate_width: int, out: int) -> None:
         super().__init__()
@@ -39,7 +46,15 @@ class SplitLinear(nn.Module):
         self.candidate.weight.data.copy_(whole.weight.data[:, user_width:])
 
     def forward(self, user_BX: Tensor, candidate_BCY: Tensor) -> Tensor:
-        return torch.add(self.user(user_BX)[:, None], self.candidate(candidate_BCY))
+        return self.rows(user_BX, candidate_BCY).unflatten(0, candidate_BCY.shape[:2])
+
+    def rows(self, user_BX: Tensor, candidate_BCY: Tensor) -> Tensor:
+        """The same as [B·C, out]."""
+        if candidate_BCY.shape[1] != 1:
+            return torch.add(self.user(user_BX)[:, None], self.candidate(candidate_BCY)).flatten(0, 1)
+        row_BX = torch.cat([user_BX, candidate_BCY.squeeze(1)], -1)
+        weight = torch.cat([self.user.weight, self.candidate.weight], 1)
+        return nn.functional.linear(row_BX, weight, self.user.bias)
 
 
 class ExpertBank(nn.Module):
@@ -55,9 +70,10 @@ class ExpertBank(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, user_BX: Tensor, candidate_BCY: Tensor) -> Tensor:
-        hidden = self.dropout(torch.relu(self.first(user_BX, candidate_BCY)))
-        hidden_BCEH = hidden.unflatten(-1, (self.experts, -1))
-        return torch.relu(torch.einsum("bceh,ehd->bced", hidden_BCEH, self.second_EHD) + self.bias_ED)
+        hidden_MF = self.dropout(self.first.rows(user_BX, candidate_BCY).relu_())
+        hidden_EMH = hidden_MF.unflatten(-1, (self.experts, -1)).transpose(0, 1)
+        out_EMD = torch.baddbmm(self.bias_ED[:, None], hidden_EMH, self.second_EHD).relu_()
+        return out_EMD.transpose(0, 1).unflatten(0, candidate_BCY.shape[:2])
 
 
 class Mixture(nn.Module):
@@ -69,21 +85,21 @@ class Mixture(nn.Module):
 
     def __init__(
         self, widths_XY: tuple[int, int], prior_width: int, tasks: int, experts: int, widths: tuple[int, int],
-        dropout: float,
+        dropout: float, *, fused: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.bank = ExpertBank(*widths_XY, experts, widths, dropout)
         self.gates = SplitLinear(*widths_XY, (tasks + 1) * experts)
         self.scenario_gate = nn.Linear(prior_width, experts)
-        self.tasks = tasks
+        self.tasks, self.fused = tasks, fused
 
     def forward(self, user_BX: Tensor, candidate_BCY: Tensor, prior_BP: Tensor) -> Voices:
         experts_BCED = self.bank(user_BX, candidate_BCY)
-        gates_BCGE = self.gates(user_BX, candidate_BCY).unflatten(-1, (self.tasks + 1, -1)).softmax(-1)
-        mixed_BCGD = gates_BCGE @ experts_BCED
-        scenario_BE = self.scenario_gate(prior_BP).softmax(-1)
-        scenario_BCD = torch.einsum("be,bced->bcd", scenario_BE, experts_BCED)
-        return Voices(mixed_BCGD[:, :, 0], scenario_BCD, mixed_BCGD[:, :, 1:])
+        gates_BCVE = self.gates(user_BX, candidate_BCY).unflatten(-1, (self.tasks + 1, -1)).softmax(-1)
+        shared_BC1E, task_BCTE = gates_BCVE.split([1, self.tasks], 2)
+        if not self.fused:
+            return alone(task_BCTE @ experts_BCED)
+        return mixed(experts_BCED, shared_BC1E, self.scenario_gate(prior_BP).softmax(-1), task_BCTE)
 
 
 class ProgressiveExtraction(nn.Module):
@@ -94,25 +110,37 @@ class ProgressiveExtraction(nn.Module):
 
     def __init__(
         self, widths_XY: tuple[int, int], prior_width: int, tasks: int, experts: int, widths: tuple[int, int],
-        dropout: float,
+        dropout: float, *, fused: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.own, self.common, self.tasks = max(1, experts // 2), experts, tasks
-        total = self.common + tasks * self.own
-        self.bank = ExpertBank(*widths_XY, total, widths, dropout)
-        self.gates = SplitLinear(*widths_XY, tasks * (self.common + self.own) + total)
+        self.own, self.common, self.tasks, self.fused = max(1, experts // 2), experts, tasks, fused
+        self.total = self.common + tasks * self.own
+        self.bank = ExpertBank(*widths_XY, self.total, widths, dropout)
+        self.gates = SplitLinear(*widths_XY, tasks * (self.common + self.own) + self.total)
         self.scenario_gate = nn.Linear(prior_width, self.common)
+        self.register_buffer("owner_TT1", torch.eye(tasks)[..., None], persistent=False)
+        self.owner_TT1: Tensor
 
     def forward(self, user_BX: Tensor, candidate_BCY: Tensor, prior_BP: Tensor) -> Voices:
         experts_BCED = self.bank(user_BX, candidate_BCY)
-        common_BCED, own = experts_BCED[:, :, : self.common], experts_BCED[:, :, self.common :]
-        own_BCTED = own.unflatten(2, (self.tasks, self.own))
-        seen_BCTED = torch.cat([common_BCED[:, :, None].expand(-1, -1, self.tasks, -1, -1), own_BCTED], 3)
         gates = self.gates(user_BX, candidate_BCY)
-        task_gates = gates[..., : self.tasks * (self.common + self.own)].unflatten(-1, (self.tasks, -1)).softmax(-1)
-        shared_gate = gates[..., self.tasks * (self.common + self.own) :].softmax(-1)
-        return Voices(
-            torch.einsum("bce,bced->bcd", shared_gate, experts_BCED),
-            torch.einsum("be,bced->bcd", self.scenario_gate(prior_BP).softmax(-1), common_BCED),
-            torch.einsum("bcte,bcted->bctd", task_gates, seen_BCTED),
-        )
+        task_gates, shared_gate = gates.split([self.tasks * (self.common + self.own), self.total], -1)
+        common, own = task_gates.unflatten(-1, (self.tasks, -1)).softmax(-1).split([self.common, self.own], -1)
+        task_BCTE = torch.cat([common, (own[..., None, :] * self.owner_TT1).flatten(-2)], -1)
+        if not self.fused:
+            return alone(task_BCTE @ experts_BCED)
+        scenario_BE = nn.functional.pad(self.scenario_gate(prior_BP).softmax(-1), (0, self.total - self.common))
+        return mixed(experts_BCED, shared_gate.softmax(-1)[:, :, None], scenario_BE, task_BCTE)
+
+
+def mixed(experts_BCED: Tensor, shared_BC1E: Tensor, scenario_BE: Tensor, task_BCTE: Tensor) -> Voices:
+    """Every voice as its gate's mean of the experts, all by one product."""
+    scenario_BC1E = scenario_BE[:, None, None].expand_as(shared_BC1E)
+    gates_BCVE = torch.cat([shared_BC1E, scenario_BC1E, task_BCTE], 2)
+    shared, scenario, task_BCTD = (gates_BCVE @ experts_BCED).split([1, 1, task_BCTE.shape[2]], 2)
+    return Voices(shared.squeeze(2), scenario.squeeze(2), task_BCTD)
+
+
+def alone(task_BCTD: Tensor) -> Voices:
+    """The tasks' voices without the others."""
+    return Voices(task_BCTD.new_empty(0), task_BCTD.new_empty(0), task_BCTD)
