@@ -6,9 +6,16 @@ import os
 import platform
 import random
 import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 
 
 def cores() -> int:
@@ -21,6 +28,35 @@ def use_threads(threads: int = 0) -> int:
     _keep_memory()
     torch.set_num_threads(threads or cores())
     return torch.get_num_threads()
+
+
+def in_threads(work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    """`work` on every item, in their order, by as many threads as torch has; each computes on one.
+
+    Threads that share nothing do not wait for each other, as those inside one operation do. An item is made when a
+    thread takes it, so that no more of them exist than threads.
+    """
+    threads, source, taking = torch.get_num_threads(), enumerate(items), Lock()
+    made: dict[int, Made] = {}
+
+    def take() -> None:
+        torch.set_num_threads(1)
+        while True:
+            with taking:
+                place, item = next(source, (-1, None))
+            if place < 0:
+                return
+            made[place] = work(cast(Item, item))
+
+    if threads == 1:
+        return [work(item) for _, item in source]
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            for running in [pool.submit(take) for _ in range(threads)]:
+                running.result()
+    finally:
+        torch.set_num_threads(threads)
+    return [made[place] for place in range(len(made))]
 
 
 def _keep_memory() -> None:

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from motet.runtime import in_threads
 from motet.scoring.metrics import Floats, Ints
 from motet.scoring.order import ScoreOrder
 
@@ -99,15 +100,16 @@ def user_weights(users: int, resamples: int, seed: int, chunk: int = CHUNK) -> I
 
 def resample(statistics: Sequence[Statistic], *, users: int, resamples: int = 2000, seed: int = 0) -> Floats:
     """Each statistic in each resample, [len(statistics), B], all under the same draws of users."""
-    values = np.full((len(statistics), resamples), np.nan)
     if not statistics or not users:
-        return values
+        return np.full((len(statistics), resamples), np.nan)
     chunk = max(1, min(max(CHUNK, CACHED // users), FLOATS_AT_ONCE // users))
-    with torch.inference_mode():
-        for c, weights_Ub in enumerate(user_weights(users, resamples, seed, chunk)):
-            for row, statistic in zip(values, statistics, strict=True):
-                row[c * chunk : c * chunk + weights_Ub.shape[1]] = statistic(weights_Ub)
-    return values
+
+    @torch.inference_mode()
+    def each(weights_Ub: Tensor) -> Floats:
+        return np.stack([statistic(weights_Ub) for statistic in statistics])
+
+    chunks = in_threads(each, user_weights(users, resamples, seed, chunk))
+    return np.concatenate([np.empty((len(statistics), 0)), *chunks], 1)
 
 
 class _Bags:

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from motet.errors import InputError
-from motet.evaluate.bootstrap import Auc, RelativeRmse, Statistic, resample
-from motet.evaluate.verdict import FEWEST_USERS, VERDICTS, Judged, Verdict, judge, standard_error
+from motet.evaluate.measured import CellRows, Measured, measure
+from motet.evaluate.verdict import FEWEST_USERS, VERDICTS, Judged, Verdict, judge
 from motet.schema import Task
 from motet.scoring import metrics
 from motet.scoring.cell_rows import cell_rows, enough_labels
-from motet.scoring.metrics import Floats, Ints
-from motet.scoring.order import ScoreOrder
+from motet.scoring.metrics import Floats
+from motet.scoring.order import positions
 
 Metric = Literal["auc", "relative_rmse"]
 _NAN = math.nan
@@ -67,56 +67,6 @@ class Cell:
         return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in given.items()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rows:
-    """The observed rows of one cell."""
-
-    scenario: str
-    task: Task
-    base_rate: float  # train base rate, or train mean
-    positives_valid: int
-    labels_n: Floats
-    user_n: Ints  # positions in the table, 0..U-1
-    joint_Rn: NDArray[np.floating]
-    solo_Rn: NDArray[np.floating] | None  # None: no solo models, or none for this cell
-
-    @property
-    def binary(self) -> bool:
-        return self.task.form == "binary"
-
-    @property
-    def positives(self) -> int | None:
-        return int((self.labels_n > 0).sum()) if self.binary else None
-
-    @property
-    def users(self) -> int:
-        return len(np.unique(self.user_n))
-
-    def values(self, predictions_Rn: NDArray[np.floating]) -> Floats:
-        """The cell's metric for each seed, [R]."""
-        if self.binary:
-            return np.array([metrics.auc(self.labels_n, p) for p in predictions_Rn])
-        return np.array([metrics.relative_rmse(self.labels_n, v, self.base_rate) for v in predictions_Rn])
-
-    def statistics(self, predictions_Rn: NDArray[np.floating]) -> list[Statistic]:
-        """The same metric for each seed, as a function of the users' weights."""
-        if self.binary:
-            return [Auc(ScoreOrder.of(self.labels_n, p), self.user_n) for p in predictions_Rn]
-        return [RelativeRmse(self.labels_n, v, self.user_n, mean=self.base_rate) for v in predictions_Rn]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Measured:
-    """A cell's metric for both models, and what the bootstrap says of it."""
-
-    value: float
-    low: float
-    high: float
-    solo: float
-    delta: float
-    error: float
-
-
 def cell_table(
     *,
     scenarios: Sequence[str],
@@ -140,10 +90,10 @@ def cell_table(
     labels, joint = np.asarray(labels_NT, np.float64), np.asarray(joint_RNT)
     solo = None if solo_RNT is None else np.asarray(solo_RNT)
     _check_shapes(labels, joint, solo)
-    users, user = np.unique(np.asarray(user_N), return_inverse=True)
+    user, users = positions(user_N)
     rates, valid = np.asarray(base_rates_ST, np.float64), np.asarray(positives_valid_ST)
     cells = [
-        _Rows(
+        CellRows(
             scenario=scenarios[s],
             task=tasks[t],
             base_rate=float(rates[s, t]),
@@ -155,7 +105,7 @@ def cell_table(
         )
         for s, t, rows in cell_rows(scenarios, tasks, np.asarray(scenario_N), labels)
     ]
-    measured = _measure(cells, users=len(users), resamples=resamples, seed=seed)
+    measured = measure(cells, users=users, resamples=resamples, seed=seed)
     judged: Sequence[Judged | None] = [None] * len(cells)
     if solo is not None:
         large = [cell.users >= FEWEST_USERS and enough_labels(len(cell.labels_n), cell.positives) for cell in cells]
@@ -176,28 +126,8 @@ def verdict_counts(cells: Sequence[Cell]) -> dict[Verdict, int]:
     return {verdict: sum(cell.verdict == verdict for cell in cells) for verdict in VERDICTS}
 
 
-def _measure(cells: Sequence[_Rows], *, users: int, resamples: int, seed: int) -> list[_Measured]:
-    """Every cell's metric, delta and their spread, NaN with one user; all go through one bootstrap."""
-    statistics: list[Statistic] = []
-    for cell in cells:
-        statistics += cell.statistics(cell.joint_Rn)
-        statistics += [] if cell.solo_Rn is None else cell.statistics(cell.solo_Rn)
-    samples = iter(resample(statistics, users=users, resamples=resamples, seed=seed))
-    measured = []
-    for cell in cells:
-        value_R, value_RB = cell.values(cell.joint_Rn), np.stack([next(samples) for _ in cell.joint_Rn])
-        low, high = _interval(value_RB.mean(0)) if cell.users > 1 else (_NAN, _NAN)
-        solo = delta = error = _NAN
-        if cell.solo_Rn is not None:
-            solo_R, solo_RB = cell.values(cell.solo_Rn), np.stack([next(samples) for _ in cell.solo_Rn])
-            solo, delta = float(solo_R.mean()), float((value_R - solo_R).mean())
-            error = standard_error(value_R - solo_R, value_RB - solo_RB) if cell.users > 1 else _NAN
-        measured.append(_Measured(value=float(value_R.mean()), low=low, high=high, solo=solo, delta=delta, error=error))
-    return measured
-
-
-def _cell(rows: _Rows, measured: _Measured, judged: Judged | None) -> Cell:
-    """The report's entry; the metrics beside the named one are computed here."""
+def _cell(rows: CellRows, measured: Measured, judged: Judged | None) -> Cell:
+    """The report's entry."""
     cell = Cell(
         scenario=rows.scenario,
         task=rows.task.name,
@@ -210,8 +140,9 @@ def _cell(rows: _Rows, measured: _Measured, judged: Judged | None) -> Cell:
         users=rows.users,
         positives=rows.positives,
         positives_valid=rows.positives_valid if rows.binary else None,
+        majority=metrics.majority(rows.labels_n, rows.base_rate) if rows.binary else _NAN,
+        **measured.others,
     )
-    cell = _with_probabilities(cell, rows) if rows.binary else _with_values(cell, rows)
     if judged is None:
         return cell
     return replace(
@@ -223,36 +154,6 @@ def _cell(rows: _Rows, measured: _Measured, judged: Judged | None) -> Cell:
         p_holm=judged.p_holm,
         verdict=judged.verdict,
     )
-
-
-def _with_probabilities(cell: Cell, rows: _Rows) -> Cell:
-    y, rate, seeds = rows.labels_n, rows.base_rate, rows.joint_Rn
-    return replace(
-        cell,
-        auc=cell.value,
-        gauc=float(np.mean([metrics.gauc(y, p, rows.user_n) for p in seeds])),
-        log_loss=float(np.mean([metrics.log_loss(y, p) for p in seeds])),
-        ne=float(np.mean([metrics.ne(y, p, rate) for p in seeds])),
-        ece=float(np.mean([metrics.ece(y, p) for p in seeds])),
-        accuracy=float(np.mean([metrics.accuracy(y, p) for p in seeds])),
-        majority=metrics.majority(y, rate),
-    )
-
-
-def _with_values(cell: Cell, rows: _Rows) -> Cell:
-    y, rate, seeds = rows.labels_n, rows.base_rate, rows.joint_Rn
-    return replace(
-        cell,
-        ne=float(np.mean([metrics.relative_mse(y, v, rate) for v in seeds])),
-        rmse=float(np.mean([metrics.rmse(y, v) for v in seeds])),
-    )
-
-
-def _interval(value_B: Floats) -> tuple[float, float]:
-    """The middle 95 % of the resamples in which the metric is defined."""
-    defined = value_B[np.isfinite(value_B)]
-    low, high = np.quantile(defined, [0.025, 0.975]) if len(defined) else (_NAN, _NAN)
-    return float(low), float(high)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -63,7 +63,7 @@ class ScoreOrder:
         auc_U = wins_U[both] / (positives_U * negatives_U)
         return float(np.average(auc_U, weights=positives_U + negatives_U))
 
-    def ece(self, bins: int) -> float:
+    def ece(self, bins: int = 15) -> float:
         """Σ_b n_b/N |mean label − mean score| over equal-mass bins; NaN without rows."""
         gap_b = np.bincount(self.equal_mass_bins(bins), self.positive_N - self.score_N.astype(np.float64))
         return float(np.abs(gap_b).sum() / len(self.row_N)) if len(self.row_N) else np.nan
