@@ -46,8 +46,7 @@ def init(
         from motet.experiment import init as init_config
 
         with steps() as say:
-            say("looking at the tables", 0.1)
-            findings = init_config(files, output, reader=reader or None, force=force)
+            findings = init_config(files, output, reader=reader or None, force=force, say=say)
         if as_json:
             print_json({"config": str(output), "findings": findings})
             return
@@ -190,16 +189,18 @@ def recommend(
     history: Annotated[Path | None, typer.Option(help="JSON list of events standing for the user's own.")] = None,
     seen: Annotated[bool, typer.Option("--seen", help="Keep items the user has seen.")] = False,
     exclude: Annotated[list[str], typer.Option(help="Item keys to leave out.")] = [],  # noqa: B006
+    context: Annotated[list[str], typer.Option(help="A context feature, as in --context device=phone.")] = [],  # noqa: B006
     as_json: Json = False,
 ) -> None:
     """Slates for one user: each item with its tasks' probabilities and blended score."""
     with explained(as_json):
         from motet import experiment as stages
 
-        slates = stages.recommend(
-            run, user=user, scenarios=scenario, kinds=kind, n=n, weights=_weights(weight), history=history,
-            seen=seen, exclude=exclude,
-        )  # fmt: skip
+        with steps() as say:
+            slates = stages.recommend(
+                run, user=user, scenarios=scenario, kinds=kind, n=n, weights=_weights(weight), history=history,
+                seen=seen, exclude=exclude, context=_context(context), say=say,
+            )  # fmt: skip
         if as_json:
             print_json({"user": user, "slates": slates})
             return
@@ -275,6 +276,18 @@ def _weights(given: list[str]) -> dict[str, float]:
         except ValueError:
             raise InputError(f"{pair!r} is no weight", where="--weight", fix="write task=number") from None
     return weights
+
+
+def _context(given: list[str]) -> dict[str, str]:
+    told: dict[str, str] = {}
+    for pair in given:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            raise InputError(f"{pair!r} is no context", where="--context", fix="write feature=value")
+        if name in told:
+            raise InputError(f"{name!r} is told twice", where="--context", fix="tell each feature once")
+        told[name] = value
+    return told
 
 
 def _named(config: Path) -> str:

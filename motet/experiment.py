@@ -31,6 +31,7 @@ from motet.model.ranker import Model, resolve
 from motet.schema import Schema
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
+from motet.serve.pipeline import part
 from motet.serve.pipeline import recommend as answer
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
 from motet.train.loop import Progress, Train
@@ -163,20 +164,24 @@ def recommend(
     history: Path | None = None,
     seen: bool = False,
     exclude: Sequence[str] = (),
+    context: Mapping[str, str] | None = None,
+    say: Say = lambda what, share: None,
 ) -> list[dict[str, Any]]:
     """Slates of the run in that folder, as plain dicts; default: every scenario and kind."""
+    say("opening the run", 0.0)
     run, experiment = of_run(folder)
     runtime.use_threads(experiment.train.threads)
     blend = blend_of(run, experiment).reweighted(weights or {})
     events = None if history is None else _events(history)
     names = scenarios or [scenario.name for scenario in run.data.layout.scenarios]
-    return [
-        asdict(slate)
-        for name in names
-        for slate in answer(
-            run, blend, user=user, scenario=name, kinds=kinds, n=n, history=events, seen=seen, exclude=exclude
-        )
-    ]
+    slates = []
+    for done, name in enumerate(names):
+        tell = part(lambda share: say("scoring the catalogue", share), done, len(names))
+        slates += answer(
+            run, blend, user=user, scenario=name, kinds=kinds, n=n, history=events, seen=seen, exclude=exclude,
+            context=context, say=tell,
+        )  # fmt: skip
+    return [asdict(slate) for slate in slates]
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
@@ -194,13 +199,18 @@ def _events(path: Path) -> list[dict[str, Any]]:
 
 
 def init(
-    files: Sequence[Path], output: Path, *, reader: str | None = None, force: bool = False
+    files: Sequence[Path],
+    output: Path,
+    *,
+    reader: str | None = None,
+    force: bool = False,
+    say: Say = lambda what, share: None,
 ) -> list[dict[str, Any]]:
     """Write a commented `motet.toml` for those tables; what was decided and why comes back."""
     if output.exists() and not force:
         raise InputError("this file exists", where=str(output), fix="choose another --output, or --force to replace it")
     if reader is None:
-        found = infer([_seen_from(file, output.parent) for file in files], base=output.parent)
+        found = infer([_seen_from(file, output.parent) for file in files], base=output.parent, say=say)
         text, findings = found.toml, [asdict(finding) for finding in found.findings]
     else:
         text, findings = _through_reader(reader, files, output), []

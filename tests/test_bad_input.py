@@ -217,6 +217,9 @@ ASKED: dict[str, tuple[tuple[str, ...], str]] = {
     "weight of no task": (("--weight", "clicks=2"), "did you mean 'click'?"),
     "weight without a number": (("--weight", "click"), "write task=number"),
     "weight that is no number": (("--weight", "click=nan"), "finite"),
+    "context of no feature": (("--context", "device=phone"), "[features.context] has no features"),
+    "context without a value": (("--context", "device"), "write feature=value"),
+    "context told twice": (("--context", "device=a", "--context", "device=b"), "tell each feature once"),
     "no weight at all": (("--weight", "click=0", "--weight", "stars=0"), "nothing to rank kind 'goods' by"),
 }
 

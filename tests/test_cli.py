@@ -1,5 +1,6 @@
 """The commands, one after the other, as a person types them: what they say, where they say it, and what they leave."""
 
+import io
 import json
 import re
 import shutil
@@ -9,8 +10,9 @@ from typing import Any
 import polars as pl
 import pytest
 from command import contents, done, in_process, motet, refused
+from rich.console import Console
 
-from motet import demo
+from motet import demo, terminal
 from motet.data.sources.market import Market
 from motet.evaluate import jobs
 from motet.model.presets import presets
@@ -234,6 +236,24 @@ def test_a_slate_in_json(trained: Path) -> None:
     assert (slate["scenario"], slate["kind"], slate["known_user"], len(slate["items"])) == ("voice", "goods", True, 3)
     assert set(slate["items"][0]) == {"item", "score", "predictions", "text"}
     assert set(slate["items"][0]["predictions"]) == {"click", "cart", "purchase", "stars"}
+
+
+def test_what_takes_long_shows_its_progress_on_a_terminal_only(
+    trained: Path, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = {
+        ("recommend", trained, "--json"): ("opening the run", "scoring the catalogue"),
+        ("init", *sorted(market.glob("*.parquet")), "-o", tmp_path / "motet.toml", "--force", "--json"): (
+            "reading the tables", "looking at their columns", "finding out what they mean",
+        ),
+    }  # fmt: skip
+    for command, shown in commands.items():
+        quiet = done(*command)
+        assert quiet.err == ""
+        with monkeypatch.context() as on_terminal:
+            on_terminal.setattr(terminal, "log", Console(file=(screen := io.StringIO()), force_terminal=True))
+            assert done(*command).json == quiet.json
+        assert [name for name in shown if name not in screen.getvalue()] == []
 
 
 def test_an_unknown_user_is_answered_and_told_so(trained: Path) -> None:

@@ -17,7 +17,9 @@ from torch import Tensor
 from motet.batch import PADDING, SPLITS, Batch, Layout, Split
 from motet.data.arrays import Floats, Ints, Numbers, load_array
 from motet.data.clock import moment
-from motet.data.features import FeatureSet
+from motet.data.context import Common
+from motet.data.context import read as read_context
+from motet.data.features import FeatureSet, Packed
 from motet.data.history import Events
 from motet.data.inline import InlineHistory, inline_history
 from motet.data.keys import Keys
@@ -27,6 +29,7 @@ from motet.data.manifest import Manifest, read_manifest
 from motet.data.parts import key_parts
 from motet.data.requests import RequestTables, build_request
 from motet.data.running import RunningFit, RunningLog, RunningState
+from motet.data.shown import Shown
 from motet.data.transforms import load_features
 from motet.data.windows import ItemTable, StoredEvents, gather_history
 from motet.schema import Reference, Schema
@@ -77,7 +80,6 @@ class Dataset:
         self._running, self._label_means = plain["running"], plain["labels"]["means"]
         self.user_names, self.item_names = Keys(folder / "users.parquet"), Keys(folder / "items.parquet")
         self.state = lru_cache(maxsize=8)(self._state)
-        self._shown = lru_cache(maxsize=256)(self._first_shown)
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -123,15 +125,26 @@ class Dataset:
         *,
         time: float | None = None,
         history: InlineHistory | None = None,
-        context: Mapping[str, Any] | None = None,
+        context: Mapping[str, Any] | Packed | None = None,
     ) -> Batch:
         """B users (rows, 1 unknown), each in its scenario, × C shared items, as of `time` (default: end of the data).
 
         `history` stands for the users' own; `context` holds context columns, a value or one per request, and what it
-        leaves out counts as missing (a position column as 1).
+        leaves out counts as missing (a position column as 1); or it comes from `logged_context`.
         """
         at = self.end if time is None else float(time)
-        return build_request(self._request_tables, self.state(at), users, scenarios, items, history, context or {})
+        told = {} if context is None else context
+        return build_request(self._request_tables, self.state(at), users, scenarios, items, history, told)
+
+    def logged_context(self, rows: Ints) -> Packed:
+        """The context in which those rows were shown, as far as it is their request's and not their item's."""
+        im = self.impressions
+        logged = Packed(im.context_ids.numpy()[rows], im.context_numbers.numpy()[rows])
+        return self._common_context.of_rows(logged, self._request_tables.context(self.scenarios(rows), self.end, {}))
+
+    def read_context(self, told: Mapping[str, str]) -> dict[str, Any]:
+        """Context as a person writes it, checked."""
+        return read_context(self.schema, self.features.context, told)
 
     def counts(self, rows: Ints) -> Tensor:
         """How often those rows show each row of the embedding table, [V]; `counts_V` is that of train."""
@@ -177,28 +190,16 @@ class Dataset:
             last = max(last, moment(snapshot, where="tables.snapshot"))
         return float(np.nextafter(last, np.inf))
 
-    def request_time(self, user: int, rows: Ints) -> float:
-        """When a user asks who is judged on `rows`: at their first row, or with a split by time at the first of all."""
-        if self.manifest["settings"]["split"]["by"] != "time":
-            rows = rows[self.users(rows) == user]
-        return float(self.times(rows).min())
-
     def catalogue(self, scenario: int, kind: int | None = None, before: float | None = None) -> Ints:
         """Items that have been shown in the scenario (strictly before a time), ascending; of one kind if given."""
-        items, first = self._shown(scenario)
+        items, first = self.shown.in_scenario(scenario)
         if before is not None:
             items = items[first < before]
         return items if kind is None else items[self.items.kind_I.numpy()[items] == kind]
 
-    def seen(self, user: int, before: float | None = None) -> Ints:
+    def seen(self, user: int, before: float = np.inf) -> Ints:
         """Items that a user has been shown (strictly before a time), ascending."""
-        order, offsets = self._by_user
-        if user + 1 >= len(offsets):
-            return np.zeros(0, np.int64)
-        rows = order[offsets[user] : offsets[user + 1]]
-        if before is not None:
-            rows = rows[self.times(rows) < before]
-        return np.unique(self.item_rows(rows))
+        return np.unique(self.shown.to(np.array([user]), np.array([before]))[1])
 
     def user_row(self, key: str) -> int:
         """Row of a user by key, 1 if unknown."""
@@ -276,17 +277,21 @@ class Dataset:
             self._stored,
         )
 
-    def _first_shown(self, scenario: int) -> tuple[Ints, Floats]:
-        """Items shown in a scenario, ascending, and when first."""
-        rows = np.flatnonzero(self.impressions.scenario.numpy() == scenario)
-        items, first = np.unique(self.item_rows(rows), return_index=True)
-        return items, self.times(rows[first])
+    @cached_property
+    def _common_context(self) -> Common:
+        im, rows = self.impressions, self.rows("train")
+        names = ("user", "scenario", "time") if im.request is None else ("user", "request")
+        keys = [cast(Ints, getattr(im, name).numpy()[rows]) for name in names]
+        if im.request is not None:
+            rows, keys = rows[keys[1] >= 0], [key[keys[1] >= 0] for key in keys]
+        packed = Packed(im.context_ids.numpy()[rows], im.context_numbers.numpy()[rows])
+        return Common.of(self.schema.columns, self.features.context, packed, tuple(keys))
 
     @cached_property
-    def _by_user(self) -> tuple[Ints, Ints]:
-        """Rows sorted by user, and where each user's begin."""
-        users = self.impressions.user.numpy()
-        return np.argsort(users, kind="stable"), np.concatenate([[0], np.cumsum(np.bincount(users))])
+    def shown(self) -> Shown:
+        """What has been shown where and to whom."""
+        im = self.impressions
+        return Shown(im.user.numpy(), im.item.numpy(), im.scenario.numpy(), cast(Floats, im.time.numpy()))
 
 
 def _tensor(path: Path) -> Tensor:

@@ -8,21 +8,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 from torch import Tensor
 
 from motet.batch import Batch, History, Layout
 from motet.data.arrays import Ints
-from motet.data.features import CLOCK, FeatureSet, Packed
+from motet.data.context import pack
+from motet.data.features import FeatureSet, Packed
 from motet.data.history import Events
 from motet.data.inline import STEP, InlineHistory
 from motet.data.parts import key_parts
 from motet.data.running import RunningState
 from motet.data.windows import ItemTable, StoredEvents, gather_history, history_of
-from motet.errors import InputError
 from motet.schema import Schema
-from motet.settings import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +36,11 @@ class RequestTables:
     events: Events
     stored: StoredEvents
 
+    def context(self, scenarios: Ints, at: float, told: Mapping[str, Any]) -> Packed:
+        """Context ids and numbers of requests of which that is told."""
+        names = [self.layout.scenarios[s].name for s in scenarios]
+        return pack(self.schema, self.features.context, names, at, told)
+
 
 def build_request(
     tables: RequestTables,
@@ -46,12 +49,12 @@ def build_request(
     scenarios: Ints,
     items: Ints,
     history: InlineHistory | None,
-    context: Mapping[str, Any],
+    context: Mapping[str, Any] | Packed,
 ) -> Batch:
     """The batch of a request at the time of `state`; item tensors are views shared by the requests."""
     user_B, scenario_B, item_C = (torch.as_tensor(np.asarray(rows, np.int64)) for rows in (users, scenarios, items))
     requests, candidates = len(user_B), len(item_C)
-    packed = context_of(tables, scenario_B.numpy(), state.as_of, context)
+    packed = context if isinstance(context, Packed) else tables.context(scenarios, state.as_of, context)
     user_ids_BK, item_ids_CK = tables.user_ids_UK.index_select(0, user_B), tables.items.ids_IK.index_select(0, item_C)
     kind_C = tables.items.kind_I.index_select(0, item_C).long()
     roles = {
@@ -76,31 +79,6 @@ def build_request(
         pair_numbers_BCN=torch.from_numpy(pairs),
         history=_history(tables, user_B, scenario_B, state.as_of, history),
     )
-
-
-def context_of(tables: RequestTables, scenarios: Ints, at: float, context: Mapping[str, Any]) -> Packed:
-    """Context ids and numbers of B requests; an unknown column is an `InputError`."""
-    columns, features = tables.schema.columns, tables.schema.features.of("context")
-    for name in context:
-        if name not in features:
-            raise InputError(
-                f"no context feature is called {name!r}", where="context", fix=nearest(name, list(features))
-            )
-    names = [tables.layout.scenarios[s].name for s in scenarios]
-    given = dict(context)
-    if columns.position in features:
-        given.setdefault(str(columns.position), 1)
-    frame = pl.DataFrame({CLOCK: np.full(len(scenarios), at)})
-    values = [_column(name, value, len(scenarios)) for name, value in given.items()]
-    if columns.scenario is not None:
-        values.append(pl.Series(columns.scenario, names, dtype=pl.String))
-    return tables.features.context.apply(frame.with_columns(values))
-
-
-def _column(name: str, value: Any, requests: int) -> pl.Series:
-    """One value for all requests or, as a list of that length, one for each; a bag of tags is a list of lists."""
-    values = value if isinstance(value, list | np.ndarray) and len(value) == requests else [value] * requests
-    return pl.Series(name, values, strict=False)
 
 
 def _history(

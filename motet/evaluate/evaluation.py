@@ -19,7 +19,7 @@ from motet.evaluate.cells import Cell, cell_table, macro, verdict_counts
 from motet.evaluate.jobs import Job, Jobs, Scored, run_jobs
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import sentence
-from motet.evaluate.slates import ranking
+from motet.evaluate.slates import Contender, ranking
 from motet.evaluate.slices import slices
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
@@ -42,13 +42,18 @@ class _Judge:
 
     def calibrated(self, valid_logits: ArrayLike, logits: ArrayLike) -> Floats:
         """Probabilities and values [N, T] of the judged rows."""
+        data = self.data
+        return self.calibration(valid_logits)(logits, data.scenarios(self.rows), data.users(self.rows))
+
+    def calibration(self, valid_logits: ArrayLike) -> Callable[[ArrayLike, ArrayLike, ArrayLike], Floats]:
+        """What makes probabilities and values of logits, their scenarios and users; the judged rows never judge it."""
         layout = self.data.layout
         common: dict[str, Any] = {"scenarios": len(layout.scenarios), "forms": [task.form for task in layout.tasks]}
         labels, scenario = self.data.labels(self.valid), self.data.scenarios(self.valid)
         if self.how.split == "valid":
-            return calibrate.cross_fit(valid_logits, labels, scenario, self.data.users(self.valid), **common)
+            return calibrate.cross_fit(valid_logits, labels, scenario, self.data.users(self.valid), **common).apply
         fitted = calibrate.fit(valid_logits, labels, scenario, **common)
-        return fitted.apply(logits, self.data.scenarios(self.rows))
+        return lambda logits, scenario, user: fitted.apply(logits, scenario)
 
     def cells(self, joint_RNT: Floats, solo_RNT: Floats | None = None, resamples: int = 0) -> list[Cell]:
         data, layout = self.data, self.data.layout
@@ -111,7 +116,9 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
     baselines = [_baseline(judge, name, say, i / max(1, len(how.baselines))) for i, name in enumerate(how.baselines)]
     references = _references(judge, cells)
     say("ranking", 0.0)
-    slates = ranking(run, judge.rows, blend, how, say=lambda share: say("ranking", share))
+    joint = Contender(run.name, run.model.preset, run.network, judge.calibration(own.valid))
+    rivals = [contender for _, contender in baselines]
+    slates, rival_slates = ranking(data, judge.rows, joint, rivals, blend, how, say=lambda s: say("ranking", s))
     report = {
         "format": "motet-report/1",
         "run": run.name,
@@ -126,12 +133,13 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
         "macro": macro(cells),
         "verdicts": verdict_counts(cells),
         "ranking": slates,
+        "ranking_baselines": rival_slates,
         "slices": slices(data, judge.rows, joint_RNT),
         "fusion": fusion(run),
         "training": _training(run),
         "controls": _controls(judge, jobs, scored, solo_RNT),
         "presets": _presets(judge, jobs, scored),
-        "baselines": baselines,
+        "baselines": [entry for entry, _ in baselines],
         "references": references,
         "calibration": _curves(judge, joint_RNT),
         "learning": _learning(run),
@@ -186,13 +194,16 @@ def _presets(judge: _Judge, jobs: Jobs, scored: dict[Job, Scored]) -> list[dict[
     ]
 
 
-def _baseline(judge: _Judge, name: str, say: Say, share: float) -> dict[str, Any]:
+def _baseline(judge: _Judge, name: str, say: Say, share: float) -> tuple[dict[str, Any], Contender]:
+    """A fitted baseline in the report, and as it is ranked by."""
     say(f"baseline {name}", share)
     started = time.monotonic()
     ranker = BASELINES[name].fit(judge.data)
-    logits = [score_rows(ranker, judge.data, rows) for rows in (judge.valid, judge.rows)]
-    predictions = judge.calibrated(*logits)
-    return judge.entry(name, ranker.label, predictions[None], round(time.monotonic() - started, 2))
+    valid_logits, logits = (score_rows(ranker, judge.data, rows) for rows in (judge.valid, judge.rows))
+    calibration, data = judge.calibration(valid_logits), judge.data
+    predictions = calibration(logits, data.scenarios(judge.rows), data.users(judge.rows))
+    entry = judge.entry(name, ranker.label, predictions[None], round(time.monotonic() - started, 2))
+    return entry, Contender(name, ranker.label, ranker, calibration)
 
 
 def _references(judge: _Judge, cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from motet.evaluate import plots, words
 from motet.evaluate.matrix import Matrix, matrix, pair
+from motet.evaluate.ranked import metrics, ranked
 from motet.evaluate.sentence import headline, sentence
 from motet.evaluate.words import COMPARED, SIGNS, Report, finite, label_of, part_of, rows_of
 
@@ -94,7 +95,8 @@ def render(report: Report) -> str:
             calibrations=_charts(plots.calibrations(rows_of(report, "calibration"))),
             curves=len(rows_of(report, "calibration")),
             learning=_charts([plots.learning(rows_of(report, "learning"))]),
-            ranking_metrics=_ranking_metrics(rows_of(report, "ranking")),
+            ranked=ranked(report),
+            ranking_metrics=metrics(report),
             positives=_positives(report, cells),
             dark_css=Markup(plots.dark_css()),
         )
@@ -208,11 +210,6 @@ def _way(ceiling: str, label: str, share: float | None) -> Way:
 def _voices(report: Report) -> list[str]:
     """The voices' names in order of first appearance."""
     return list(dict.fromkeys(voice for row in rows_of(report, "fusion") for voice in part_of(row, "weights")))
-
-
-def _ranking_metrics(rows: Sequence[Report]) -> list[str]:
-    told = {"scenario", "kind", "relevant_task", "users"}
-    return list(dict.fromkeys(key for row in rows for key in row if key not in told))
 
 
 def _positives(report: Report, cells: Matrix) -> list[tuple[str, list[Any]]]:

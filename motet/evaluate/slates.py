@@ -1,51 +1,97 @@
-"""Ranking quality: full-catalogue slates per scenario and kind for a sample of users, history masked.
+"""Ranking quality: full-catalogue slates per scenario and kind for a sample of users, of the model and of baselines.
 
-A user's request is made at the time of their first judged impression in the scenario (of all of them, when the split is
-by time): nothing later is known of anyone. Items that the user has been shown before are no candidates. Relevant are
-the candidates on which the relevant task then happened. Nothing is sampled but users.
+A user's request is made at their first judged impression in the scenario (with a split by time: when the judged rows
+begin, so that nothing later is known of anyone), in the context of that impression. Relevant is what the relevant task
+happened on in the judged rows; nothing is sampled but users. What a candidate is: `requests`.
 
-Where each user's last row in a scenario is judged, `held_out_ranking` asks any ranker at the time of every such row.
-Shapes: U users or rows, C candidates, K list positions.
+Where each user's last row in a scenario is judged, `held_out_ranking` asks at the time of every such row.
+Shapes: U users or rows, B requests, C candidates, T tasks.
 """
 
-from collections.abc import Callable, Iterator
-from itertools import pairwise
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.batch import Ranker
+from motet.batch import Batch, Ranker
 from motet.data.dataset import Dataset
 from motet.evaluate.plan import Evaluate
-from motet.evaluate.ranking import ranking_metrics, top_k
+from motet.evaluate.requests import TOP, Requests, Score, rank
 from motet.scoring.blend import Blend
-from motet.train.run import Run
+from motet.scoring.metrics import Floats, Ints
 
-TOP = 10
-_SEED = 2207  # of the users who are sampled, and of ties
-_SCORES = 1 << 22  # at once, of requests × candidates
-Ints = NDArray[np.int64]
+_SEED = 2207  # of the users who are sampled
+_FEWEST_USERS = 20
+Entry = dict[str, Any]
+COUNTED = ("popularity-counted", "Popularity, counted")
+"""Name and label of the baseline that has no probabilities and therefore stands in rankings only."""
+_CHEAP_PAIRS = 1 << 22
+"""Requests × candidates that baselines without features score at once."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A ranker, and how its logits [B, C, T] become what is blended: by scenario [B, 1] and user [B]."""
+
+    name: str
+    label: str
+    ranker: Ranker
+    calibrated: Callable[[NDArray[np.float32], Ints, Ints], Floats]
+
+    def score(self, blend: Blend, kind: str) -> Score:
+        """Blended scores of items of that kind."""
+        mask_T = blend.applicable(kind)
+
+        def blended(batch: Batch) -> Floats:
+            logits_BCT, scenario_B1 = self.ranker.score(batch).logits_BCT.numpy(), batch.scenario_B.numpy()[:, None]
+            return blend.score(self.calibrated(logits_BCT, scenario_B1, batch.user_B.numpy()), scenario_B1, mask_T)
+
+        return blended
 
 
 def ranking(
-    run: Run, rows: Ints, blend: Blend, how: Evaluate, *, say: Callable[[float], None] = lambda share: None
-) -> list[dict[str, Any]]:
-    """The report's `ranking`: one entry per scenario and kind that has a relevant task; none for no users."""
-    data, layout, entries = run.data, run.data.layout, []
-    if not how.ranking_users:
-        return []
+    data: Dataset,
+    rows: Ints,
+    model: Contender,
+    baselines: Sequence[Contender],
+    blend: Blend,
+    how: Evaluate,
+    *,
+    say: Callable[[float], None] = lambda share: None,
+) -> tuple[list[Entry], list[Entry]]:
+    """One entry per scenario and kind that has a relevant task, of the model and of each baseline; none for no users.
+
+    All get the same requests, candidates, relevant items, calibration and blend; beside them stands what is `counted`.
+    """
+    layout, contenders = data.layout, [model, *baselines]
+    ours: list[Entry] = []
+    theirs: list[Entry] = []
     groups = [(s, k) for s in range(len(layout.scenarios)) for k in range(len(layout.kinds))]
-    for done, (s, k) in enumerate(groups):
+    for done, (s, k) in enumerate(groups if how.ranking_users else []):
         say(done / len(groups))
         kind, task = layout.kinds[k], relevant_task(data, layout.kinds[k], how.relevant_task)
         if task is None:
             continue
-        entry = _entry(run, rows[data.scenarios(rows) == s], s, k, task, blend, how, how.ranking_pairs // len(groups))
-        if entry is not None:
-            named = {"scenario": layout.scenarios[s].name, "kind": kind, "relevant_task": layout.tasks[task].name}
-            entries.append(named | entry)
-    return entries
+        asked = _sampled(data, rows, s, k, task, how, how.ranking_pairs // len(groups))
+        if asked is None:
+            continue
+        scores = [*(contender.score(blend, kind) for contender in contenders), counted(data, s, task)]
+        named = {"scenario": layout.scenarios[s].name, "kind": kind, "relevant_task": layout.tasks[task].name}
+        first, *others = ({**named, **figures} for figures in rank(data, asked, scores))
+        ours.append(first)
+        names = [*((one.name, one.label) for one in baselines), COUNTED]
+        theirs += [{"name": n, "label": label} | other for (n, label), other in zip(names, others, strict=True)]
+    return ours, theirs
+
+
+def counted(data: Dataset, s: int, task: int) -> Score:
+    """The classical most popular items: how often the task happened on each in train, in that scenario."""
+    rows = data.rows("train", s)
+    taken = data.item_rows(rows[data.labels(rows)[:, task] > 0])
+    count_I = np.bincount(taken, minlength=len(data.items.kind_I))
+    return lambda batch: count_I[batch.item_BC.numpy()].astype(np.float64)
 
 
 def relevant_task(data: Dataset, kind: str, chosen: dict[str, str]) -> int | None:
@@ -57,79 +103,30 @@ def relevant_task(data: Dataset, kind: str, chosen: dict[str, str]) -> int | Non
     return None
 
 
-def _entry(
-    run: Run, rows: Ints, s: int, k: int, task: int, blend: Blend, how: Evaluate, pairs: int
-) -> dict[str, Any] | None:
-    data, rng = run.data, np.random.default_rng(_SEED)
-    catalogue = data.catalogue(s, kind=k)
-    rows = rows[np.isin(data.item_rows(rows), catalogue)]
+def _sampled(data: Dataset, rows: Ints, s: int, k: int, task: int, how: Evaluate, pairs: int) -> Requests | None:
+    """One request for each of a sample of the users to whom something is relevant; None where nobody can be asked."""
+    by_time = data.manifest["settings"]["split"]["by"] == "time"
+    start, rows = float(data.times(rows).min(initial=np.inf)), rows[data.scenarios(rows) == s]
+    users, first_U = np.unique(data.users(rows), return_index=True)
+    row_U = rows[first_U]
+    time_U = np.full(len(row_U), start) if by_time else data.times(row_U)
     relevant = rows[data.labels(rows)[:, task] > 0]
-    users = np.unique(data.users(relevant))
-    if not len(users) or len(catalogue) < TOP:
+    relevant_E = np.searchsorted(users, data.users(relevant)), data.item_rows(relevant)
+    asked = Requests.of(data, s, row_U, time_U, relevant_E, kind=k)
+    able, size = np.unique(asked.relevant_E[0]), len(asked.item_C)
+    if not len(able) or size < TOP:
         return None
-    most = min(how.ranking_users, max(20, pairs // len(catalogue)))
-    users = np.sort(rng.choice(users, min(most, len(users)), replace=False))
-    scores, seen = np.empty((len(users), len(catalogue)), np.float32), np.zeros((len(users), len(catalogue)), bool)
-    for u, user in enumerate(users):
-        at = data.request_time(int(user), rows)
-        scores[u] = score_catalogue(run, blend, int(user), s, k, catalogue, at)
-        seen[u] = np.isin(catalogue, data.seen(int(user), before=at))
-    top_UK = top_k(scores, TOP, rng, ~seen)
-    relevant_UC = np.array([np.isin(catalogue, data.item_rows(relevant[data.users(relevant) == u])) for u in users])
-    wanted = [np.flatnonzero(relevant_C) for relevant_C in relevant_UC & ~seen]
-    popularity = np.bincount(data.item_rows(data.rows("train", s)), minlength=catalogue.max() + 1)[catalogue]
-    return ranking_metrics(
-        top_UK, np.cumsum([0, *(len(w) for w in wanted)]), np.concatenate(wanted),
-        catalogue_size=len(catalogue), item_popularity=popularity, item_vectors=data.item_profiles(catalogue), k=TOP,
-    )  # fmt: skip
+    most = min(how.ranking_users, max(_FEWEST_USERS, pairs // size))
+    return asked.only(np.sort(np.random.default_rng(_SEED).choice(able, min(most, len(able)), replace=False)))
 
 
-def score_catalogue(run: Run, blend: Blend, user: int, s: int, k: int, items: Ints, at: float) -> NDArray[np.float64]:
-    """Blended scores of items of one kind for one user, scenario and time."""
-    mask_T = blend.applicable(run.data.layout.kinds[k])
-    return blend.score(run.predict(np.array([user]), s, items, at)[0], s, mask_T)
-
-
-def held_out_ranking(ranker: Ranker, data: Dataset, rows: Ints, s: int, *, task: int = 0) -> dict[str, Any]:
+def held_out_ranking(ranker: Ranker, data: Dataset, rows: Ints, s: int, *, task: int = 0) -> Entry:
     """A `ranking` entry of rows of one scenario, each of which is a request with one relevant item: its own.
 
-    Candidates are the scenario's whole catalogue but what the stored history of the request holds, all of it and not
-    only the events that a ranker sees. A row counts if its task happened and its item is a candidate. Ties are broken
-    at random with a fixed seed, context counts as missing, memory is bounded.
+    A row counts if its task happened and its item is a candidate; slates are ordered by the task's logit.
     """
-    catalogue, rng = data.catalogue(s), np.random.default_rng(_SEED)
     rows = rows[data.labels(rows)[:, task] > 0]
-    rows = rows[np.argsort(data.times(rows), kind="stable")]
-    top_UK, counts_U = np.full((len(rows), TOP), -1, np.int64), np.zeros(len(rows), np.bool_)
-    own_U = np.searchsorted(catalogue, data.item_rows(rows))
-    for chunk in _requests(data.times(rows), max(1, _SCORES // len(catalogue))):
-        users, at = data.users(rows[chunk]), float(data.times(rows[chunk])[0])
-        batch = data.request(users, np.full(len(users), s), catalogue, time=at)
-        open_UC = ~_in_history(data, users, s, at, catalogue)
-        top_UK[chunk] = top_k(ranker.score(batch).logits_BCT[..., task].numpy(), TOP, rng, open_UC)
-        counts_U[chunk] = open_UC[np.arange(len(users)), own_U[chunk]]
-    popularity = np.bincount(data.item_rows(data.rows("train", s)), minlength=catalogue.max() + 1)[catalogue]
-    return ranking_metrics(
-        top_UK, np.cumsum([0, *counts_U]), own_U[counts_U],
-        catalogue_size=len(catalogue), item_popularity=popularity, k=TOP,
-    )  # fmt: skip
-
-
-def _requests(time_U: NDArray[np.float64], most: int) -> Iterator[slice]:
-    """Runs of equal times, no longer than `most`."""
-    starts = np.flatnonzero(np.diff(time_U, prepend=np.nan) != 0).tolist()
-    for start, stop in pairwise([*starts, len(time_U)]):
-        yield from (slice(at, min(at + most, stop)) for at in range(start, stop, most))
-
-
-def _in_history(data: Dataset, users: Ints, s: int, at: float, catalogue: Ints) -> NDArray[np.bool_]:
-    """Candidates among the events that requests at that time know of, [U, C]."""
-    start_U, stop_U = data.events.before(users, np.full(len(users), s), np.full(len(users), at))
-    count_U = stop_U - start_U
-    user_E = np.repeat(np.arange(len(users)), count_U)
-    item_E = data.events.item_E[np.arange(count_U.sum()) + np.repeat(start_U - np.cumsum(count_U) + count_U, count_U)]
-    place_E = np.searchsorted(catalogue, item_E).clip(max=len(catalogue) - 1)
-    known_E = catalogue[place_E] == item_E
-    found_UC = np.zeros((len(users), len(catalogue)), np.bool_)
-    found_UC[user_E[known_E], place_E[known_E]] = True
-    return found_UC
+    asked = Requests.of(data, s, rows, data.times(rows), (np.arange(len(rows)), data.item_rows(rows)))
+    scores: Score = lambda batch: ranker.score(batch).logits_BCT[..., task].numpy()  # noqa: E731
+    (figures,) = rank(data, asked.only(np.unique(asked.relevant_E[0])), [scores], pairs=_CHEAP_PAIRS, profiles=False)
+    return figures

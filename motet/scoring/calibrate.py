@@ -86,6 +86,25 @@ def fit(
     return result
 
 
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """Calibrations for the very rows that they are fitted on: each user's is fitted without that user's fold."""
+
+    folds: tuple[Calibration, ...]
+    user_U: Ints  # ascending
+    fold_U: Ints
+
+    def apply(self, values: ArrayLike, scenario: ArrayLike, user_N: ArrayLike) -> Floats:
+        """As `Calibration.apply` of values [N, ...], a scenario for each of N, and the users [N] that were fitted."""
+        z, s = np.asarray(values), np.asarray(scenario)
+        fold_N = self.fold_U[np.searchsorted(self.user_U, user_N)]
+        result = np.empty(z.shape, np.float64)
+        for fold, calibration in enumerate(self.folds):
+            held = fold_N == fold
+            result[held] = calibration.apply(z[held], s[held])
+        return result
+
+
 def cross_fit(
     values_NT: ArrayLike,
     labels_NT: ArrayLike,
@@ -96,17 +115,14 @@ def cross_fit(
     forms: Sequence[Form],
     folds: int = 5,
     seed: int = 0,
-) -> Floats:
-    """Calibrated values of the very rows one fits on: each user's by a calibration fitted without that user's fold."""
+) -> CrossFit:
+    """A calibration for each fold of users, fitted on the rows of all other users."""
     values, labels, scenario = np.asarray(values_NT), np.asarray(labels_NT), np.asarray(scenario_N)
     users, user = np.unique(np.asarray(user_N), return_inverse=True)
-    fold_N = (np.random.default_rng(seed).permutation(len(users)) % folds)[user]
-    result = np.empty(values.shape, np.float64)
-    for fold in range(folds):
-        held = fold_N == fold
-        rest = fit(values[~held], labels[~held], scenario[~held], scenarios=scenarios, forms=forms)
-        result[held] = rest.apply(values[held], scenario[held])
-    return result
+    fold_U = np.random.default_rng(seed).permutation(len(users)) % folds
+    others = (fold_U[user] != fold for fold in range(folds))
+    fitted = (fit(values[n], labels[n], scenario[n], scenarios=scenarios, forms=forms) for n in others)
+    return CrossFit(tuple(fitted), users, fold_U)
 
 
 @dataclass(frozen=True, kw_only=True)

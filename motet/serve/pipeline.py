@@ -4,7 +4,7 @@ A user is known by key, or unknown, or described by an inline history; seen item
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,7 @@ class _Request:
     scenario: int
     history: InlineHistory | None
     left_out: NDArray[np.int64]  # rows of the items table
+    context: Mapping[str, Any]
     at: float | None
 
 
@@ -62,12 +63,15 @@ def recommend(
     history: Sequence[Mapping[str, Any]] | None = None,
     seen: bool = False,
     exclude: Sequence[str] = (),
+    context: Mapping[str, str] | None = None,
     at: float | None = None,
+    say: Callable[[float], None] = lambda share: None,
 ) -> list[Slate]:
     """Slates of `n` items (default: the scenario's slate size) for each kind (default: all that tasks apply to).
 
     `history` stands for the user's own: events {"item", "scenario", task: value}, oldest first. An unknown user is
-    answered from features of items and scenario alone.
+    answered from features of items and scenario alone. What `context` leaves out counts as missing, but the position:
+    it is 1 for all, for the slate only decides it. `say` is told the share that is done.
     """
     data, layout = run.data, run.data.layout
     s = _index(scenario, [each.name for each in layout.scenarios], "scenario")
@@ -76,9 +80,14 @@ def recommend(
     left_out = np.array([_known_item(data, item) for item in exclude], np.int64)
     if not seen:
         left_out = np.union1d(left_out, data.seen(row) if events is None else events.item)
-    request = _Request(row, s, events, left_out, at)
-    size = n or layout.scenarios[s].slate_size
-    return [_slate(run, blend, request, k, size) for k in _kinds(layout, blend, s, kinds)]
+    request = _Request(row, s, events, left_out, data.read_context(context or {}), at)
+    size, chosen = n or layout.scenarios[s].slate_size, _kinds(layout, blend, s, kinds)
+    return [_slate(run, blend, request, k, size, part(say, done, len(chosen))) for done, k in enumerate(chosen)]
+
+
+def part(say: Callable[[float], None], done: int, total: int) -> Callable[[float], None]:
+    """Tells the share of the whole from that of the part behind the first `done` of `total`."""
+    return lambda share: say((done + share) / total)
 
 
 def popular_user(data: Dataset) -> str:
@@ -87,12 +96,14 @@ def popular_user(data: Dataset) -> str:
     return data.user_keys(np.array([int(counts[2:].argmax()) + 2]))[0]
 
 
-def _slate(run: Run, blend: Blend, request: _Request, k: int, n: int) -> Slate:
+def _slate(run: Run, blend: Blend, request: _Request, k: int, n: int, say: Callable[[float], None]) -> Slate:
     data, layout, s = run.data, run.data.layout, request.scenario
     items = data.catalogue(s, kind=k)
     items = items[~np.isin(items, request.left_out)]
     mask_T = blend.applicable(layout.kinds[k])
-    predictions_CT = run.predict(np.array([request.user]), s, items, request.at, history=request.history)[0]
+    predictions_CT = run.predict(
+        np.array([request.user]), s, items, request.at, say=say, history=request.history, context=request.context
+    )[0]
     score_C = blend.score(predictions_CT, s, mask_T)
     best = np.argsort(-score_C, kind="stable")[:n]
     keys, texts = data.item_keys(items[best]), data.item_texts(items[best])

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,14 +56,24 @@ class Run:
         return self.folder.resolve().name
 
     def predict(
-        self, users: Ints, scenario: int, items: Ints, at: float | None = None, *, chunk: int = 8192, **request: Any
+        self,
+        users: Ints,
+        scenario: int,
+        items: Ints,
+        at: float | None = None,
+        *,
+        chunk: int = 8192,
+        say: Callable[[float], None] = lambda share: None,
+        **request: Any,
     ) -> NDArray[np.float64]:
         """Calibrated probabilities (values for regression) of C shared items for B users, [B, C, T].
 
-        `at` is the time of the request, default the end of the data; memory is bounded by `chunk` candidates.
+        `at` is the time of the request, default the end of the data; memory is bounded by `chunk` candidates; `say`
+        is told the share of the items that is done.
         """
         parts = [np.zeros((len(users), 0, len(self.data.layout.tasks)))]
         for start in range(0, len(items), chunk):
+            say(start / len(items))
             scenarios = np.full(len(users), scenario)
             batch = self.data.request(users, scenarios, items[start : start + chunk], time=at, **request)
             parts.append(self.calibration.apply(self.network.score(batch).logits_BCT.numpy(), scenario))

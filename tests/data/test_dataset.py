@@ -298,10 +298,24 @@ def test_requests_positions_and_propensities_are_carried(data, base):
     assert columns.position.tolist() == frame["rank"].to_list()
 
 
-def test_every_request_of_a_split_by_time_is_made_at_its_start(data):
-    rows = data.rows("test")
-    user = int(data.users(rows)[-1])
-    assert data.request_time(user, rows) == data.times(rows).min()
+def test_an_item_is_first_shown_in_a_scenario_by_its_first_row_there(data):
+    rows = data.rows("train", 0)
+    item = int(data.item_rows(rows)[7])
+    first, never = data.shown.first(0, np.array([item, 10**6]))
+    assert first == min(data.times(np.arange(600))[(data.item_rows(np.arange(600)) == item)
+                                                   & (data.scenarios(np.arange(600)) == 0)])  # fmt: skip
+    assert never == np.inf
+
+
+def test_what_many_users_have_seen_is_what_each_has_seen(data):
+    users, at = np.array([4, 1, 9, 4]), data.times(np.array([500, 500, 300, 100]))
+    request, item = data.shown.to(users, at)
+    assert (np.diff(request) >= 0).all()
+    for place, (user, time) in enumerate(zip(users, at, strict=True)):
+        assert np.unique(item[request == place]).tolist() == data.seen(int(user), before=float(time)).tolist()
+    assert len(data.seen(4, before=float(at[0]))) > len(data.seen(4, before=float(at[3])))
+    in_one = [data.shown.to(users, at, scenario)[1] for scenario in (0, 1)]
+    assert sorted(np.concatenate(in_one)) == sorted(item)
 
 
 def test_a_folder_that_is_none_is_named(tmp_path):

@@ -58,6 +58,11 @@ def sample_report(
             for e in np.linspace(0.25, 6, 24)
         ],
         "ranking": [_ranking(rng, s, kind) for s in scenarios[:6] for kind in ("goods", "content")],
+        "ranking_baselines": [
+            {"name": "popularity-counted", "label": "Popularity, counted", **_ranking(rng, s, kind)}
+            for s in scenarios[:6]
+            for kind in ("goods", "content")
+        ],
         "slices": [
             {"slice": name, "scenario": None, "task": t, "metric": "auc", "value": rng.uniform(0.6, 0.75), "rows": 812}
             for name in ("new items", "new users", "rare items")

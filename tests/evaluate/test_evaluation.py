@@ -74,6 +74,32 @@ def test_everything_it_is_compared_with_is_there(report: Any) -> None:
         assert entry["macro"]["auc"] is not None
 
 
+def test_baselines_are_ranked_for_the_same_users_as_the_model(report: Any) -> None:
+    asked = ("scenario", "kind", "relevant_task", "users")
+    ours = [tuple(entry[key] for key in asked) for entry in report["ranking"]]
+    assert len(ours) == 6
+    names = [*(entry["name"] for entry in report["baselines"]), "popularity-counted"]
+    for name in names:
+        theirs = [tuple(e[key] for key in asked) for e in report["ranking_baselines"] if e["name"] == name]
+        assert theirs == ours, name
+    assert len(report["ranking_baselines"]) == 6 * len(names)
+    by_rate, by_count = ([e["ndcg@10"] for e in report["ranking_baselines"] if e["name"] == name]
+                         for name in ("popularity", "popularity-counted"))  # fmt: skip
+    assert by_rate != by_count
+
+
+@pytest.mark.parametrize("split", ["valid", "test"])
+def test_slates_are_calibrated_as_the_users_rows_are(split: Any, run: Run) -> None:
+    data, rows = run.data, run.data.rows(split)
+    judge = _Judge(data, stages.Evaluate(split=split), data.rows("valid"), rows)
+    valid, logits = (score_rows(run.network, data, some) for some in (judge.valid, rows))
+    scenario_B1, user_B = data.scenarios(rows)[:, None], data.users(rows)
+    slates_BCT = judge.calibration(valid)(np.repeat(logits[:, None], 3, axis=1), scenario_B1, user_B)
+    np.testing.assert_array_equal(slates_BCT[:, 2], judge.calibrated(valid, logits))
+    by_run = run.calibration.apply(logits, data.scenarios(rows))
+    assert np.allclose(slates_BCT[:, 0], by_run) == (split == "test")  # a valid row's own labels say nothing of it
+
+
 def test_the_oracle_is_a_ceiling_and_the_share_is_the_way_to_it(report: Any) -> None:
     informed, oracle = report["references"]
     ours, ceiling = report["macro"]["ne"], informed["macro"]["ne"]

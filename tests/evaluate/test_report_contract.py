@@ -16,6 +16,7 @@ TOP = [
     "macro",
     "verdicts",
     "ranking",
+    "ranking_baselines",
     "slices",
     "fusion",
     "training",
@@ -50,6 +51,7 @@ def test_the_report_has_exactly_the_fields_of_the_contract(report: Any, trained:
     assert sum(report["verdicts"].values()) == len(report["cells"]) == 15
     assert all(set(entry) == RANKING for entry in report["ranking"])
     assert {entry["kind"] for entry in report["ranking"]} == {"goods", "content"}
+    assert all(set(entry) == {"name", "label", *RANKING} for entry in report["ranking_baselines"])
     assert all(set(entry) == SLICE for entry in report["slices"])
     assert {entry["slice"] for entry in report["slices"]} >= {"new items", "new users", "rare items"}
     assert all(list(e["weights"]) == ["shared", "scenario", "task", "cell"] for e in report["fusion"])

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,11 +19,10 @@ from motet.data.running import Running
 from motet.data.split import Split
 from motet.evaluate import slates
 from motet.evaluate.plan import Evaluate
-from motet.evaluate.slates import held_out_ranking, ranking, relevant_task
+from motet.evaluate.slates import COUNTED, Contender, held_out_ranking, ranking, relevant_task
 from motet.schema import Schema
 from motet.scoring.blend import Blend
 from motet.settings import parse
-from motet.train.run import Run
 
 ITEMS = [f"i{number:02d}" for number in range(12)]
 LATER = 1_700_000_000
@@ -49,35 +48,48 @@ SCHEMA: dict[str, Any] = {
 
 
 @dataclass
-class Descending:
-    """Likes every item less than the one before it, whoever asks; remembers when it was asked."""
+class FirstComes:
+    """Likes every item less than the one before it, whoever asks; remembers the batches it was asked about."""
 
     data: Dataset
-    asked: list[float] = field(default_factory=list)
+    asked: list[Batch] = field(default_factory=list)
 
-    def predict(self, users: Any, scenario: int, items: Any, at: float) -> Any:
-        self.asked.append(at)
-        numbers = [ITEMS.index(key) for key in self.data.item_keys(items)]
-        return np.tile((1 / (2.0 + np.array(numbers)))[None, :, None], (len(users), 1, 1))
+    name = "first comes"
+
+    def score(self, batch: Batch) -> CellOutput:
+        self.asked.append(batch)
+        numbers = [[float(key[1:]) for key in self.data.item_keys(row)] for row in batch.item_BC.numpy()]
+        return CellOutput(-torch.tensor(numbers)[..., None])
+
+
+def contender(ranker: Any) -> Contender:
+    """Probabilities 1/2, 1/3, 1/4 … for i00, i01, i02 …"""
+    return Contender(ranker.name, ranker.name.capitalize(), ranker, lambda logits, scenario, user: 1 / (2.0 - logits))
 
 
 @pytest.fixture
 def data(tmp_path: Path) -> Dataset:
-    frame = pl.DataFrame(LOG, schema=["user", "item", "time", "clicked"], orient="row")
-    frame.write_csv(tmp_path / "log.csv")
-    split = Split(valid_from=LATER - 100, test_from=LATER)
-    prepare(parse(Schema, SCHEMA), PrepareSettings(split=split), tmp_path, tmp_path / "p")
-    return Dataset.open(tmp_path / "p")
+    return prepared(tmp_path, LOG)
 
 
-def ranked(data: Dataset, **how: Any) -> tuple[list[dict[str, Any]], Descending]:
-    ranker = Descending(data)
-    blend = Blend.of(data.layout.tasks, ["all"])
-    return ranking(cast(Run, ranker), data.rows("test"), blend, Evaluate(**how)), ranker
+def ranked(
+    data: Dataset, baselines: tuple[Any, ...] = (), **how: Any
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], FirstComes]:
+    ranker = FirstComes(data)
+    blend, rivals = Blend.of(data.layout.tasks, ["all"]), [contender(one) for one in baselines]
+    return *ranking(data, data.rows("test"), contender(ranker), rivals, blend, Evaluate(**how)), ranker
+
+
+def prepared(folder: Path, log: list[tuple[Any, ...]], **settings: Any) -> Dataset:
+    frame = pl.DataFrame(log, schema=["user", "item", "time", "clicked"], orient="row")
+    frame.write_csv(folder / "log.csv")
+    settings = {"split": Split(valid_from=LATER - 100, test_from=LATER)} | settings
+    prepare(parse(Schema, SCHEMA), PrepareSettings(**settings), folder, folder / "p")
+    return Dataset.open(folder / "p")
 
 
 def test_the_numbers_by_hand(data: Dataset) -> None:
-    (entry,), _ = ranked(data)
+    (entry,), _, _ = ranked(data)
     # a has seen i00 and i01, so the list is i02 i03 i04 i05 …: i05 stands fourth, i07 sixth.
     # b has seen i11, so the list is i00 i01 i02 …: i02 stands third. c's only relevant item is no candidate.
     ndcg_a = (1 / math.log2(5) + 1 / math.log2(7)) / (1 / math.log2(2) + 1 / math.log2(3))
@@ -88,33 +100,90 @@ def test_the_numbers_by_hand(data: Dataset) -> None:
     assert (entry["users"], entry["scenario"], entry["kind"], entry["relevant_task"]) == (2, "all", "item", "click")
 
 
-def test_every_request_is_made_when_test_begins(data: Dataset) -> None:
-    _, ranker = ranked(data)
-    assert ranker.asked == [LATER] * 3
+def test_every_request_is_made_when_test_begins(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    times, request = [], data.request
+    monkeypatch.setattr(data, "request", lambda *asked, **how: times.append(how["time"]) or request(*asked, **how))
+    ranked(data)
+    assert times == [LATER]
 
 
-def test_what_is_shown_only_in_test_stays_a_candidate(data: Dataset) -> None:
+def test_what_a_user_is_shown_only_in_test_stays_a_candidate(data: Dataset) -> None:
     user = data.user_row("a")
     assert data.item_keys(data.seen(user, before=LATER)) == ["i00", "i01"]
     assert len(data.seen(user)) == 5
 
 
+def test_an_item_that_is_first_shown_after_the_request_is_no_candidate_of_it(tmp_path: Path) -> None:
+    new = [("d", "i12", LATER, 1), ("d", "i04", LATER + 60, 1), ("d", "i12", LATER + 70, 1)]
+    (entry,), _, ranker = ranked(prepared(tmp_path, [*LOG, *new]))
+    assert ranker.asked[0].item_BC.shape == (3, 12)
+    assert entry["users"] == 3
+    # i04 is fifth of d's twelve candidates, and the only relevant one
+    assert entry["recall@10"] == 1.0
+    assert entry["mrr"] == pytest.approx((1 / 4 + 1 / 3 + 1 / 5) / 3)
+
+
+def test_each_user_has_the_catalogue_of_its_own_time(tmp_path: Path) -> None:
+    log = [
+        *((f"x{number}", item, number, 0) for number, item in enumerate(ITEMS)),
+        *(("a", item, 20 + place, 0) for place, item in enumerate(["i03", "i04", "i05", "i06"] * 2)),
+        ("b", "i12", 30, 0),
+        *(("b", item, 40 + place, 0) for place, item in enumerate(["i03", "i04", "i05", "i06", "i03", "i04", "i05"])),
+        ("a", "i13", 60, 1),  # a's request: i12 has been shown by now, i13 is first shown by this very request
+        ("a", "i12", 61, 1),
+        ("b", "i11", 70, 1),  # b's: now i13 is there, too
+        ("b", "i00", 71, 0),
+    ]
+    data = prepared(tmp_path, log, split=Split(by="user_last", valid=0.1, test=0.2))
+    (entry,), _, ranker = ranked(data)
+    shapes = [tuple(batch.item_BC.shape) for batch in ranker.asked]
+    assert shapes == [(1, 14)] * 2
+    # a: i00 i01 i02 i07 … i11 i12, ninth; b: i00 i01 i02 i07 … i11, eighth of nine
+    assert entry["mrr"] == pytest.approx((1 / 9 + 1 / 8) / 2)
+    assert entry["users"] == 2
+
+
+def test_the_context_is_that_of_the_first_judged_impression(data: Dataset) -> None:
+    _, _, ranker = ranked(data)
+    (batch,) = ranker.asked
+    rows = data.rows("test")
+    first = [rows[data.users(rows) == user][0] for user in batch.user_B.numpy()]
+    hours = data.batch(np.array(first)).context_numbers_BN
+    assert len(hours.unique(dim=0)) == len(first) == 2
+    assert torch.equal(batch.context_numbers_BN, hours)
+
+
 def test_users_are_sampled_the_same_way_each_time(data: Dataset) -> None:
-    once, ranker = ranked(data, ranking_users=1)
-    assert len(ranker.asked) == 1
+    once, _, ranker = ranked(data, ranking_users=1)
+    assert once[0]["users"] == len(ranker.asked[0].user_B) == 1
     assert ranked(data, ranking_users=1)[0] == once
 
 
 def test_no_users_no_ranking(data: Dataset) -> None:
-    assert ranked(data, ranking_users=0)[0] == []
+    assert ranked(data, ranking_users=0)[:2] == ([], [])
+
+
+def test_baselines_are_asked_for_the_same_slates_as_the_model(data: Dataset) -> None:
+    twin = FirstComes(data)
+    twin.name = "twin"
+    (ours,), (theirs, counted), ranker = ranked(data, (twin,))
+    assert theirs == {"name": "twin", "label": "Twin"} | ours
+    assert twin.asked == ranker.asked
+    assert (counted["name"], counted["label"]) == COUNTED
+    assert {key: counted[key] for key in ("scenario", "kind", "relevant_task", "users")} == {
+        key: ours[key] for key in ("scenario", "kind", "relevant_task", "users")
+    }
+
+
+def test_items_are_counted_where_the_task_happened_in_train(data: Dataset) -> None:
+    batch = data.request(np.array([2]), np.array([0]), data.catalogue(0))
+    scores = slates.counted(data, 0, 0)(batch)[0]
+    counts = dict(zip(data.item_keys(data.catalogue(0)), scores, strict=True))
+    assert {key: count for key, count in counts.items() if count} == {"i00": 1, "i11": 1, "i02": 1}
 
 
 def test_a_catalogue_below_ten_items_is_not_ranked(tmp_path: Path) -> None:
-    frame = pl.DataFrame(LOG, schema=["user", "item", "time", "clicked"], orient="row")
-    frame.filter(pl.col("item") < "i09").write_csv(tmp_path / "log.csv")
-    split = Split(valid_from=LATER - 100, test_from=LATER)
-    prepare(parse(Schema, SCHEMA), PrepareSettings(split=split), tmp_path, tmp_path / "p")
-    assert ranked(Dataset.open(tmp_path / "p"))[0] == []
+    assert ranked(prepared(tmp_path, [row for row in LOG if row[1] < "i09"]))[:2] == ([], [])
 
 
 def test_the_relevant_task_is_the_first_binary_one_of_the_kind_or_the_chosen_one(trained: Path) -> None:
@@ -153,21 +222,6 @@ def sequences(tmp_path: Path) -> Dataset:
     return Dataset.open(tmp_path / "p")
 
 
-@dataclass
-class FirstComes:
-    """Likes every item less than the one before it; remembers the sizes of what it was asked."""
-
-    data: Dataset
-    asked: list[tuple[int, ...]] = field(default_factory=list)
-
-    name = "first comes"
-
-    def score(self, batch: Batch) -> CellOutput:
-        self.asked.append(tuple(batch.item_BC.shape))
-        numbers = [[float(key[1:]) for key in self.data.item_keys(row)] for row in batch.item_BC.numpy()]
-        return CellOutput(-torch.tensor(numbers)[..., None])
-
-
 def held_out(data: Dataset, scenario: str, ranker: Any = None) -> dict[str, Any]:
     s = [found.name for found in data.layout.scenarios].index(scenario)
     return held_out_ranking(ranker or FirstComes(data), data, data.rows("test", s), s)
@@ -188,20 +242,18 @@ def test_each_held_out_item_is_ranked_among_its_scenarios_whole_catalogue(sequen
 def test_requests_are_scored_in_bounded_memory_with_the_same_outcome(
     sequences: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, ranker = held_out(sequences, "web"), FirstComes(sequences)
-    monkeypatch.setattr(slates, "_SCORES", 1)
-    assert held_out(sequences, "web", ranker) == whole
-    assert ranker.asked == [(1, 12)] * 3
+    whole = held_out(sequences, "web")
+    for most, shapes in ((1 << 5, [(2, 12), (1, 12)]), (12, [(1, 12)] * 3), (5, [(1, 5), (1, 5), (1, 2)] * 3)):
+        ranker = FirstComes(sequences)
+        monkeypatch.setattr(slates, "_CHEAP_PAIRS", most)
+        assert held_out(sequences, "web", ranker) == whole
+        assert sorted(tuple(batch.item_BC.shape) for batch in ranker.asked) == sorted(shapes)
 
 
 def test_what_has_been_seen_or_did_not_happen_is_not_held_out(tmp_path: Path) -> None:
-    log = [*LOG, ("e", "i02", LATER + 60, 1), ("e", "i03", LATER + 70, 0)]
-    frame = pl.DataFrame(log, schema=["user", "item", "time", "clicked"], orient="row")
-    frame.write_csv(tmp_path / "log.csv")
-    split = Split(valid_from=LATER - 100, test_from=LATER)
-    prepare(parse(Schema, SCHEMA), PrepareSettings(split=split), tmp_path, tmp_path / "p")
+    data = prepared(tmp_path, [*LOG, ("e", "i02", LATER + 60, 1), ("e", "i03", LATER + 70, 0)])
     # five of the eight rows are clicked, and c had seen i02 before
-    assert held_out(Dataset.open(tmp_path / "p"), "all")["users"] == 4
+    assert held_out(data, "all")["users"] == 4
 
 
 @pytest.mark.parametrize("name", ["popularity", "item-knn"])

@@ -144,12 +144,25 @@ def test_cross_fit_never_shows_a_user_its_own_labels():
     arguments = {"scenarios": 1, "forms": ["binary"], "folds": 3}
 
     def values(labels):
-        return calibrate.cross_fit(z[:, None], labels[:, None], np.zeros(600, int), user, **arguments)[:, 0]
+        scenario = np.zeros(600, int)
+        fitted = calibrate.cross_fit(z[:, None], labels[:, None], scenario, user, **arguments)
+        return fitted.apply(z[:, None], scenario, user)[:, 0]
 
     changed = np.where(user == 7, 1 - y, y)
     before, after = values(y), values(changed)
     np.testing.assert_array_equal(before[user == 7], after[user == 7])
     assert (before != after).mean() > 0.5
+
+
+def test_a_users_slate_is_calibrated_as_the_users_rows_are():
+    rng = np.random.default_rng(6)
+    z, y = distorted(rng, 400, 0.5, 0)
+    user, scenario = np.repeat(np.arange(3, 43), 10), np.tile([0, 1], 200)
+    fitted = calibrate.cross_fit(z[:, None], y[:, None], scenario, user, scenarios=2, forms=["binary"])
+    rows = np.array([12, 250])
+    slates_BCT = np.stack([np.full((4, 1), z[row]) for row in rows])
+    found = fitted.apply(slates_BCT, scenario[rows][:, None], user[rows])
+    np.testing.assert_array_equal(found[:, 0], fitted.apply(z[:, None], scenario, user)[rows])
 
 
 def test_calibration_curve_by_hand():

@@ -121,6 +121,25 @@ def test_a_history_stands_for_the_users_own(run: Run, blend: Blend) -> None:
     assert set(liked) <= set(keys(again))
 
 
+def test_context_that_is_told_is_what_is_scored(run: Run, blend: Blend) -> None:
+    def predicted(**request: Any) -> list[float]:
+        (slate,) = ask(run, blend, kinds=["goods"], n=1000, **request)
+        return [place.predictions["click"] for place in sorted(slate.items, key=lambda place: place.item)]
+
+    untold = predicted()
+    assert predicted(context={}) == predicted(context={"position": "1", "connection": ""}) == untold
+    assert predicted(context={"connection": "cellular"}) != untold
+    assert predicted(context={"position": "6"}) != untold
+    with pytest.raises(InputError, match="conection"):
+        predicted(context={"conection": "wifi"})
+
+
+def test_the_share_that_is_done_is_told_slate_by_slate(run: Run, blend: Blend) -> None:
+    told: list[float] = []
+    ask(run, blend, say=told.append)
+    assert told == [0.0, 0.5]
+
+
 def test_an_empty_history_is_that_of_a_newcomer(run: Run, blend: Blend) -> None:
     (stranger,) = ask(run, blend, user=None, kinds=["goods"])
     (newcomer,) = ask(run, blend, user=None, kinds=["goods"], history=[])

@@ -14,7 +14,7 @@ from motet.data.infer.features import find_features
 from motet.data.infer.refine import add_delays, chain, limit
 from motet.data.infer.roles import find_kind, find_roles
 from motet.data.infer.splits import find_split
-from motet.data.infer.tables import Found, find_tables, read_tables
+from motet.data.infer.tables import Found, Say, find_tables, read_tables
 from motet.data.infer.tasks import find_tasks, labels_of
 
 _NO_TIME = "no column holds times: the order of the rows is used"
@@ -39,22 +39,25 @@ class Inference:
     findings: tuple[Finding, ...]
 
 
-def infer(files: Sequence[Path], *, base: Path = Path()) -> Inference:
+def infer(files: Sequence[Path], *, base: Path = Path(), say: Say = lambda what, share: None) -> Inference:
     """Read the tables, decide what each column is, and write it down; `base` is the folder of the future `motet.toml`.
 
     Relative files are relative to `base`. An `InputError` where no log, no user or item column or no label is found.
     """
-    found = find_tables(read_tables(files, base), base)
+    found = find_tables(read_tables(files, base, say), base)
+    say("finding out what they mean", 0.0)
     roles = find_roles(found.impressions, found.user, found.item)
     kind = find_kind(found.items, found.item) if found.items else None
     log = _log(found, roles)
     free = _free(log, [*found.keys, *roles])
+    say("finding out what they mean", 0.2)
     tasks = chain(log, find_tasks(log, free))
     free = [column for column in free if column.name not in {choice.task.label for choice in tasks}]
     tasks, spent = add_delays(log, tasks, free)
     scenarios = log.table.frame[log.scenario] if log.scenario else None
     tasks = limit(log, tasks, _kind_of_rows(found, kind), scenarios)
     free = [column for column in free if column.name not in {choice.column for choice in spent}]
+    say("finding out what they mean", 0.6)
     labels = {choice.task.name: labels_of(log, choice.task) for choice in tasks if choice.task.form == "binary"}
     document = Document(
         tables=found.choices,

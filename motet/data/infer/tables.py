@@ -2,19 +2,21 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
-from motet.data.files import read_frame
+from motet.data.files import join_files, read_frame
 from motet.data.infer.choice import Choice
 from motet.data.infer.column import Table, describe, names
 from motet.data.infer.words import ID, ITEM, USER, any_means, names_key, words
 from motet.data.tables import EDGE_COLUMNS
 from motet.errors import InputError
 
+Say = Callable[[str, float], None]
+"""Told what is being done and the share of it that is done, 0 … 1."""
 _HEADS = frozenset({"source", "src", "from", "head", "follower", "start"})
 _TAILS = frozenset({"target", "dst", "to", "tail", "followee", "friend", "end"})
 _ONE_ROW = 0.95  # share of distinct keys from which on a table is believed to have one row per key
@@ -34,20 +36,23 @@ class Found:
     keys: tuple[Choice, ...]  # user and item of [columns]
 
 
-def read_tables(files: Sequence[Path], base: Path) -> list[Table]:
+def read_tables(files: Sequence[Path], base: Path, say: Say = lambda what, share: None) -> list[Table]:
     """Every file read; files with the same columns are one table. Largest first."""
     if not files:
         raise InputError("no file given", fix="name your tables, as in `motet init log.csv users.csv items.csv`")
-    groups: dict[frozenset[str], list[Path]] = {}
-    for path in files:
-        groups.setdefault(frozenset(read_frame(_literal(path), base).columns), []).append(path)
+    groups: dict[frozenset[str], list[tuple[Path, pl.DataFrame]]] = {}
+    for done, path in enumerate(files):
+        say("reading the tables", done / len(files))
+        frame = read_frame(_literal(path), base)
+        groups.setdefault(frozenset(frame.columns), []).append((path, frame))
     tables = []
-    for paths in groups.values():
-        frame = read_frame([_literal(path) for path in paths], base)
+    for done, parts in enumerate(groups.values()):
+        say("looking at their columns", done / len(groups))
+        paths, frame = tuple(path for path, _ in parts), join_files(parts)
         if frame.height == 0:
             where = ", ".join(map(str, paths))
             raise InputError("the table has no rows", where=where, fix="give a file with rows, or leave it out")
-        tables.append(Table(tuple(paths), frame, describe(frame)))
+        tables.append(Table(paths, frame, describe(frame)))
     return sorted(tables, key=lambda table: -table.rows)
 
 
