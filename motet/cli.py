@@ -91,6 +91,9 @@ def check(
 def prepare(
     config: ConfigFile = Here,
     prepared: Prepared = Path("prepared"),
+    memory: Annotated[
+        str | None, typer.Option(help="At most so much, as in 2GB; default: most of the machine's.")
+    ] = None,
     set_: Set = [],  # noqa: B006
     force: Force = False,
     as_json: Json = False,
@@ -102,7 +105,7 @@ def prepare(
 
         with steps() as say:
             data = stages.prepare(
-                stages.read(config, changes_of(set_)), config.parent, prepared, force=force, progress=say
+                stages.read(config, changes_of(set_)), config.parent, prepared, force=force, memory=memory, progress=say
             )
         if as_json:
             print_json({"folder": str(prepared), "manifest": data.manifest})

@@ -89,10 +89,17 @@ def json_schema() -> dict[str, Any]:
 
 
 def prepare(
-    experiment: Experiment, base: Path, folder: Path, *, force: bool = False, progress: Say | None = None
+    experiment: Experiment,
+    base: Path,
+    folder: Path,
+    *,
+    force: bool = False,
+    memory: str | None = None,
+    progress: Say | None = None,
 ) -> Dataset:
-    """The prepared folder, made or found fresh."""
-    prepare_folder(experiment.schema, experiment.preparation, base, folder, progress=progress, force=force)
+    """The prepared folder, made or found fresh, with at most so much `memory` ("2GB")."""
+    schema, settings = experiment.schema, experiment.preparation
+    prepare_folder(schema, settings, base, folder, progress=progress, force=force, memory=memory)
     return Dataset.open(folder)
 
 

@@ -67,12 +67,15 @@ class Grouped:
         return start, bisect_before(self.time_E, start, stop, time_N)
 
 
-def segment_sums(values_EK: Floats, start_N: Ints, end_N: Ints) -> Floats:
-    """Sums of `values` over sorted positions start … end, by differences of one cumulative sum, [N, K]."""
-    total = np.zeros((len(values_EK) + 1, values_EK.shape[1]))
-    np.cumsum(values_EK, axis=0, out=total[1:])
-    sums: Floats = total[end_N] - total[start_N]
-    return sums
+def ordered_by(group_E: Ints, groups: int) -> NDArray[np.uint32]:
+    """The positions in order of group; those of one group keep their order."""
+    bits = len(group_E).bit_length()
+    if groups.bit_length() + bits > 64:
+        return np.argsort(group_E, kind="stable").astype(np.uint32)
+    packed = (group_E.astype(np.uint64) << np.uint64(bits)) | np.arange(len(group_E), dtype=np.uint64)
+    packed.sort()
+    packed &= np.uint64((1 << bits) - 1)
+    return packed.astype(np.uint32)
 
 
 def dense_codes(parts: Iterable[NDArray[np.integer]], sizes: Iterable[int]) -> Ints:

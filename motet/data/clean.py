@@ -7,27 +7,30 @@ own table. Nothing is dropped silently: every rule that found something gives a 
 
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from pydantic import field_validator
 
 from motet.data.clock import DAY, is_order_index, moment
-from motet.data.files import RawTables
 from motet.data.labels import label_values
-from motet.data.tables import times_of
+from motet.data.store import HASH, Table
+from motet.data.tables import Tables, times_of
 from motet.errors import InputError
-from motet.schema import Schema, Task
+from motet.schema import Owner, Schema, Task
 from motet.settings import atomic_file, settings
 
 Effect = Literal["row removed", "value made missing", "kept"]
+_REMOVED: Effect = "row removed"
+_MISSING: Effect = "value made missing"
 BAD_SHARE = 0.05
 """More than this share of a column's values being wrong means a wrong column or form, not dirt."""
-
-ROW = "motet row"
-"""The column that keeps each impression's place in its files, from 0."""
+_COMPARED = 200_000  # rows of equal hash that are compared at a time
 
 
 @settings
@@ -68,42 +71,55 @@ class _Log:
     folder: Path | None
     removals: list[Removal] = field(default_factory=list)
 
-    def record(self, rule: str, why: str, rows: pl.DataFrame, effect: Effect = "row removed") -> None:
-        if rows.height == 0:
+    def record(
+        self, rule: str, why: str, rows: pl.DataFrame | Table, bad: pl.Series, effect: Effect = _REMOVED
+    ) -> None:
+        """Note the bad ones among the rows, if there are any."""
+        places = np.flatnonzero(bad.to_numpy())
+        if not len(places):
             return
-        first = rows.row(0, named=True)
-        shown = ", ".join(f"{name}={value}" for name, value in list(first.items())[:6] if name != ROW)
-        example = f"row {first[ROW] + 1}: {shown}" if ROW in first else shown
-        self.removals.append(Removal(rule, rows.height, why, example, effect))
+        first = _some(rows, places[:1]).row(0, named=True)
+        shown = ", ".join(f"{name}={value}" for name, value in list(first.items())[:6])
+        example = f"row {_stored(rows, places[:1])[0] + 1}: {shown}" if isinstance(rows, Table) else shown
+        self.removals.append(Removal(rule, len(places), why, example, effect))
         if self.folder is not None:
+            found = _some(rows, places)
+            if isinstance(rows, Table):
+                found.insert_column(0, pl.Series("row", _stored(rows, places), dtype=pl.UInt32))
             name = re.sub(r"\W+", "_", rule.lower()).strip("_")
             with atomic_file(self.folder / f"{name}.parquet") as file:
-                rows.rename({ROW: "row"} if ROW in rows.columns else {}).write_parquet(file)
+                found.write_parquet(file)
 
-    def drop(self, frame: pl.DataFrame, bad: pl.Series, rule: str, why: str) -> pl.DataFrame:
-        """The frame without its bad rows."""
+    def drop(self, rows: Table, bad: pl.Series, rule: str, why: str) -> Table:
+        """The rows without the bad ones."""
         if not bad.any():
-            return frame
-        self.record(rule, why, frame.filter(bad))
-        return frame.filter(~bad)
+            return rows
+        self.record(rule, why, rows, bad)
+        return rows.take(np.flatnonzero(~bad.to_numpy()))
+
+    def drop_listed(self, table: pl.DataFrame, bad: pl.Series, rule: str, why: str) -> pl.DataFrame:
+        """The users or items without the bad ones."""
+        self.record(rule, why, table, bad)
+        return table.filter(~bad) if bad.any() else table
 
 
 def clean(
-    tables: RawTables, schema: Schema, settings: Clean, removed_folder: Path | None = None
-) -> tuple[RawTables, tuple[Removal, ...]]:
+    tables: Tables, schema: Schema, settings: Clean, removed_folder: Path | None = None
+) -> tuple[Tables, tuple[Removal, ...]]:
     """The tables without what no rule lets pass, and what each rule found; rows keep their order.
 
-    In the result the time column holds float64 seconds (or the order index), numeric features hold numbers, and the
-    impressions have a column more: `ROW`.
+    In the result the time column holds float64 seconds (or the order index), and numeric features hold numbers.
     """
     log = _Log(removed_folder if settings.write_removed else None)
-    rows = tables.impressions.with_row_index(ROW)
+    rows = tables.impressions
     rows = _drop_duplicates(rows, schema, settings, log)
     rows = _drop_missing_keys(rows, schema, log)
     rows = _drop_unlisted_scenarios(rows, schema, log)
     rows = _drop_impossible_times(rows, schema, settings, log)
     rows = _hide_bad_labels(rows, schema, log)
-    rows = _finite_numbers(rows, schema, "context", log)
+    for column in _numeric(schema, "context"):
+        values = _finite(rows, column, "context", log)
+        rows = rows if values is None else rows.with_column(values)
     rows = _drop_bots(rows, schema, settings, log)
     users = _attributes(tables.users, schema, "user", log)
     items = _attributes(tables.items, schema, "item", log)
@@ -117,39 +133,56 @@ def clean(
     return replace(tables, impressions=rows, users=users, items=items), tuple(log.removals)
 
 
-def _drop_duplicates(rows: pl.DataFrame, schema: Schema, settings: Clean, log: _Log) -> pl.DataFrame:
+def _drop_duplicates(rows: Table, schema: Schema, settings: Clean, log: _Log) -> Table:
+    """Only rows whose hashes meet again are compared."""
     if not settings.duplicates or schema.columns.time is None:
         return rows
-    columns = [name for name in rows.columns if name != ROW]
-    kept = rows.unique(columns, keep="first", maintain_order=True)
-    if kept.height == rows.height:
-        return rows
-    bad = ~rows[ROW].is_in(kept[ROW].implode())
-    return log.drop(rows, bad, "duplicates", "equal to an earlier row in every column that the schema reads")
+    hashes = rows[HASH].to_numpy()
+    ordered = np.sort(hashes)
+    again = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
+    bad = np.zeros(rows.height, dtype=np.bool_)
+    if len(again):
+        places = np.flatnonzero(again[np.minimum(np.searchsorted(again, hashes), len(again) - 1)] == hashes)
+        places = places[np.argsort(hashes[places], kind="stable")]
+        for some in np.array_split(places, _cuts(hashes[places])):
+            alike = rows.rows(some).with_columns(pl.Series(HASH, some))
+            kept = alike.unique(rows.columns, keep="first", maintain_order=True)[HASH]
+            bad[some] = True
+            bad[kept.to_numpy()] = False
+    why = "equal to an earlier row in every column that the schema reads"
+    return log.drop(rows, pl.Series(bad), "duplicates", why)
 
 
-def _drop_missing_keys(rows: pl.DataFrame, schema: Schema, log: _Log) -> pl.DataFrame:
+def _cuts(ordered: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Where to cut an ordered array into pieces that are compared at once, never between equal values."""
+    wanted = ordered[_COMPARED::_COMPARED]
+    return np.unique(np.searchsorted(ordered, wanted))
+
+
+def _drop_missing_keys(rows: Table, schema: Schema, log: _Log) -> Table:
     for role in ("user", "item", "scenario"):
         column = getattr(schema.columns, role)
         if column is not None:
-            rows = log.drop(rows, rows[column].is_null(), f"missing {role}", f"column {column!r} is empty")
+            rows = log.drop(rows, _null(rows, column), f"missing {role}", f"column {column!r} is empty")
     return rows
 
 
-def _drop_unlisted_scenarios(rows: pl.DataFrame, schema: Schema, log: _Log) -> pl.DataFrame:
+def _drop_unlisted_scenarios(rows: Table, schema: Schema, log: _Log) -> Table:
     column, names = schema.columns.scenario, [scenario.name for scenario in schema.scenarios]
     if column is None or not names:
         return rows
-    return log.drop(rows, ~rows[column].is_in(names), "scenario not listed", f"[[scenarios]] lists {', '.join(names)}")
+    return log.drop(
+        rows, _unlisted(rows, column, names), "scenario not listed", f"[[scenarios]] lists {', '.join(names)}"
+    )
 
 
-def _drop_impossible_times(rows: pl.DataFrame, schema: Schema, settings: Clean, log: _Log) -> pl.DataFrame:
+def _drop_impossible_times(rows: Table, schema: Schema, settings: Clean, log: _Log) -> Table:
     """Also turns the time column into seconds."""
     column = schema.columns.time
     if column is None:
         return rows
     seconds = pl.Series(column, times_of(rows, schema))
-    rows = rows.with_columns(seconds)
+    rows = rows.with_column(seconds)
     snapshot, limit = schema.tables.snapshot, None if is_order_index(seconds) else time.time() + DAY
     if snapshot is not None:
         limit = moment(snapshot, where="tables.snapshot")
@@ -168,34 +201,34 @@ def _drop_impossible_times(rows: pl.DataFrame, schema: Schema, settings: Clean, 
     return rows
 
 
-def _hide_bad_labels(rows: pl.DataFrame, schema: Schema, log: _Log) -> pl.DataFrame:
+def _hide_bad_labels(rows: Table, schema: Schema, log: _Log) -> Table:
     for task in schema.tasks:
         if task.positive_when is None:
             rows = _hide_bad_label(rows, task, log)
     return rows
 
 
-def _hide_bad_label(rows: pl.DataFrame, task: Task, log: _Log) -> pl.DataFrame:
+def _hide_bad_label(rows: Table, task: Task, log: _Log) -> Table:
     """A label out of range becomes unobserved; the row's other labels stay."""
-    given, values = rows[task.label], label_values(rows[task.label])
-    low, high = task.range
+    given = rows[task.label]
+    values, (low, high) = label_values(given), task.range
     inside = values.is_in([0.0, 1.0]) if task.form == "binary" else values.is_between(low, high) & values.is_finite()
     bad = _present(given) & ~inside.fill_null(False)
     if not bad.any():
         return rows
     wish = "0, 1, true or false" if task.form == "binary" else f"a number from {low:g} to {high:g}"
     _refuse_wrong_column(rows, task, given, bad, wish)
-    log.record(f"label out of range: {task.name}", f"{task.label!r} should be {wish}", rows.filter(bad), _MISSING)
-    return rows.with_columns(pl.when(~bad).then(pl.col(task.label)))
+    log.record(f"label out of range: {task.name}", f"{task.label!r} should be {wish}", rows, bad, _MISSING)
+    return rows.with_column(given.to_frame().select(pl.when(~bad).then(pl.col(task.label))).to_series())
 
 
-def _refuse_wrong_column(rows: pl.DataFrame, task: Task, given: pl.Series, bad: pl.Series, wish: str) -> None:
+def _refuse_wrong_column(rows: Table, task: Task, given: pl.Series, bad: pl.Series, wish: str) -> None:
     share = int(bad.sum()) / max(int(_present(given).sum()), 1)
     if share <= BAD_SHARE:
         return
     wrong = given.filter(bad)
     values = ", ".join(repr(value) for value in wrong.unique(maintain_order=True).head(3).to_list())
-    row = int(rows[ROW].filter(bad)[0]) + 1
+    row = int(_stored(rows, np.flatnonzero(bad.to_numpy())[:1])[0]) + 1
     message = (
         f"label column {task.label!r} holds {values} (first in row {row}); {share:.0%} of its values are not {wish}"
     )
@@ -210,27 +243,30 @@ def _attributes(
     if table is None:
         return None
     key, name = getattr(schema.columns, owner), f"{owner}s"
-    table = log.drop(
-        table, table[key].is_null(), f"{name} without a key", f"column {key!r} of the {name} table is empty"
-    )
+    why = f"column {key!r} of the {name} table is empty"
+    table = log.drop_listed(table, table[key].is_null(), f"{name} without a key", why)
     later = ~table[key].reverse().is_first_distinct().reverse()
-    table = log.drop(table, later, f"{name} listed twice", f"a later row of the {name} table has the same {key!r}")
-    return _finite_numbers(table, schema, owner, log)
-
-
-def _finite_numbers(
-    table: pl.DataFrame, schema: Schema, owner: Literal["user", "item", "context"], log: _Log
-) -> pl.DataFrame:
-    """Numeric features as numbers; what is nan, infinite or no number becomes missing."""
-    for name, feature in schema.features.of(owner).items():
-        if feature.form == "numeric":
-            numbers = _numbers(table[name], owner)
-            bad = _present(table[name], nan=True) & ~numbers.is_finite().fill_null(False)
-            if bad.any():
-                log.record(f"number not finite: {name}", "nan, infinite or no number", table.filter(bad), _MISSING)
-            if bad.any() or table[name].dtype == pl.String:
-                table = table.with_columns(numbers.zip_with(~bad, pl.Series([None], dtype=pl.Float64)).alias(name))
+    why = f"a later row of the {name} table has the same {key!r}"
+    table = log.drop_listed(table, later, f"{name} listed twice", why)
+    for column in _numeric(schema, owner):
+        values = _finite(table, column, owner, log)
+        table = table if values is None else table.with_columns(values)
     return table
+
+
+def _numeric(schema: Schema, owner: Owner) -> list[str]:
+    return [name for name, feature in schema.features.of(owner).items() if feature.form == "numeric"]
+
+
+def _finite(table: pl.DataFrame | Table, column: str, owner: Owner, log: _Log) -> pl.Series | None:
+    """A numeric feature without what is nan, infinite or no number; None if it may stay as it is."""
+    given = table[column]
+    numbers = _numbers(given, owner)
+    bad = _present(given, nan=True) & ~numbers.is_finite().fill_null(False)
+    if not bad.any() and given.dtype != pl.String:
+        return None
+    log.record(f"number not finite: {column}", "nan, infinite or no number", table, bad, _MISSING)
+    return numbers.zip_with(~bad, pl.Series([None], dtype=pl.Float64)).alias(column)
 
 
 def _numbers(column: pl.Series, owner: str) -> pl.Series:
@@ -255,25 +291,26 @@ def _present(column: pl.Series, *, nan: bool = False) -> pl.Series:
     return present & (column.str.strip_chars() != "").fill_null(False) if column.dtype == pl.String else present
 
 
-def _drop_bots(rows: pl.DataFrame, schema: Schema, settings: Clean, log: _Log) -> pl.DataFrame:
+def _drop_bots(rows: Table, schema: Schema, settings: Clean, log: _Log) -> Table:
     for role, limit in (("user", settings.max_user_events_per_day), ("item", settings.max_item_events_per_day)):
         if not limit:
             continue
-        if schema.columns.time is None or is_order_index(rows[schema.columns.time]):
+        times = None if schema.columns.time is None else rows[schema.columns.time]
+        if times is None or is_order_index(times):
             message, fix = "a limit per day needs times, not an order index", f"leave max_{role}_events_per_day at 0"
             raise InputError(message, where=f"clean.max_{role}_events_per_day", fix=fix)
-        key = getattr(schema.columns, role)
-        per_day = rows.group_by(key, pl.col(schema.columns.time).floordiv(DAY)).len("events")
-        over = per_day.filter(pl.col("events") > limit)[key]
-        rows = log.drop(
-            rows, rows[key].is_in(over.implode()), f"{role} rate", f"a {role} of over {limit} events on a day"
-        )
+        keys = rows.coded(getattr(schema.columns, role))
+        per_day = pl.DataFrame({"key": keys.codes, "day": times}).group_by("key", pl.col("day").floordiv(DAY)).len("n")
+        over = np.zeros(len(keys.values), dtype=np.bool_)
+        over[per_day.filter(pl.col("n") > limit)["key"].to_numpy()] = True
+        why = f"a {role} of over {limit} events on a day"
+        rows = log.drop(rows, pl.Series(over[keys.codes]), f"{role} rate", why)
     return rows
 
 
 def _drop_unlisted_kinds(
-    rows: pl.DataFrame, items: pl.DataFrame | None, schema: Schema, log: _Log
-) -> tuple[pl.DataFrame, pl.DataFrame | None]:
+    rows: Table, items: pl.DataFrame | None, schema: Schema, log: _Log
+) -> tuple[Table, pl.DataFrame | None]:
     """Items without a kind, or of one that [[kinds]] does not list, and their impressions."""
     column, key = schema.columns.kind, schema.columns.item
     if items is None or column is None:
@@ -284,14 +321,37 @@ def _drop_unlisted_kinds(
         return rows, items
     why = f"column {column!r} is empty" + (f" or not one of {', '.join(names)}" if names else "")
     gone = items.filter(bad)[key]
-    rows = log.drop(rows, rows[key].is_in(gone.implode()), "impression of an item without a kind", why)
-    return rows, log.drop(items, bad, "item without a kind", why)
+    rows = log.drop(
+        rows, _holds(rows, key, lambda keys: keys.is_in(gone.implode())), "impression of an item without a kind", why
+    )
+    return rows, log.drop_listed(items, bad, "item without a kind", why)
 
 
-def _note_unknown(rows: pl.DataFrame, table: pl.DataFrame | None, key: str, name: str, log: _Log) -> None:
+def _note_unknown(rows: Table, table: pl.DataFrame | None, key: str, name: str, log: _Log) -> None:
     if table is not None:
-        unknown = rows.join(table, on=key, how="anti", maintain_order="left")
-        log.record(f"not in {name}", f"no row in the {name} table: its features are missing", unknown, "kept")
+        unknown = _holds(rows, key, lambda keys: ~keys.is_in(table[key].implode()).fill_null(False))
+        why = f"no row in the {name} table: its features are missing"
+        log.record(f"not in {name}", why, rows, unknown, "kept")
 
 
-_MISSING: Effect = "value made missing"
+def _holds(rows: Table, column: str, condition: Callable[[pl.Series], pl.Series]) -> pl.Series:
+    """Where a column's value fulfils a condition, which is asked once per distinct value."""
+    keys = rows.coded(column)
+    return pl.Series(condition(keys.values).fill_null(False).to_numpy()[keys.codes])
+
+
+def _null(rows: Table, column: str) -> pl.Series:
+    return _holds(rows, column, lambda values: values.is_null())
+
+
+def _unlisted(rows: Table, column: str, names: list[str]) -> pl.Series:
+    return _holds(rows, column, lambda values: ~values.is_in(names))
+
+
+def _some(rows: pl.DataFrame | Table, places: NDArray[np.integer]) -> pl.DataFrame:
+    return rows.rows(places) if isinstance(rows, Table) else rows[places]
+
+
+def _stored(rows: Table, places: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Where those rows stand in the files that were read, from 0."""
+    return places if rows.taken is None else rows.taken[places]

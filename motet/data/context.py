@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from motet.batch import UNKNOWN
 from motet.data.arrays import Bools
+from motet.data.coded import Coded
 from motet.data.features import CLOCK, IdTransform, OwnerFeatures, Packed
 from motet.data.numbers import Buckets, Number
 from motet.data.tags import Tags
@@ -137,7 +138,7 @@ def _value(transform: Number | IdTransform, text: str) -> Any:
     keys = [text]
     if isinstance(transform, Tags):
         keys = [key.strip() for key in text.split(transform.separator or ",") if key.strip()]
-    for key, index in zip(keys, transform.vocab.indices(pl.Series(keys, dtype=pl.String)), strict=True):
+    for key, index in zip(keys, transform.vocab.indices(Coded.of(pl.Series(keys, dtype=pl.String))), strict=True):
         if index == UNKNOWN:
             raise _not_known(transform.column, key, transform.vocab.keys.to_list())
     return keys if isinstance(transform, Tags) and transform.separator is None else text

@@ -258,7 +258,7 @@ class Dataset:
         }
         parts = key_parts(fit.settings.keys, self.layout.fields, roles, ids)
         labels, known_at = (load_array(self.folder / "log" / f"{name}.npy") for name in ("labels", "known_at"))
-        log = Log(cast(Floats, im.time.numpy()), parts, cast(Numbers, labels), cast(Floats, known_at))
+        log = Log(cast(Floats, im.time.numpy()), parts, tuple(cast(Numbers, labels).T), tuple(cast(Floats, known_at).T))
         return RunningLog(fit, log)
 
     def _state(self, as_of: float) -> RunningState:

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 
 from motet.data.arrays import Ids, Numbers
+from motet.data.coded import Coded
+from motet.data.store import Table
 from motet.data.tables import scenario_of
 from motet.data.vocab import FIRST_KEY, row_numbers
 from motet.errors import InputError
@@ -25,28 +27,29 @@ class Kinds:
     warnings: tuple[str, ...]
 
 
-def entity_table(table: pl.DataFrame | None, key: str, occurring: pl.Series) -> pl.DataFrame:
+def entity_table(table: pl.DataFrame | None, key: str, occurring: Coded) -> pl.DataFrame:
     """One row for each key that occurs in the impressions, in order of appearance, then the table's other keys.
 
     The table has one row per key, as cleaning leaves it; attributes of keys that it lacks are null.
     """
-    keys = occurring.alias(key).unique(maintain_order=True).to_frame()
+    keys = occurring.values.gather(occurring.occurring()).alias(key).to_frame()
     if table is None:
         return keys
     every = pl.concat([keys, table.select(key)]).unique(key, keep="first", maintain_order=True)
     return every.join(table, on=key, how="left", maintain_order="left")
 
 
-def find_scenarios(impressions: pl.DataFrame, schema: Schema) -> tuple[tuple[Scenario, ...], Ids]:
+def find_scenarios(impressions: Table, schema: Schema) -> tuple[tuple[Scenario, ...], Ids]:
     """The schema's scenarios, or those of the data with the commonest first, and each row's index into them."""
     if schema.columns.scenario is None and len(schema.scenarios) > 1:
         fix = "name the column in [columns] scenario, or define one scenario"
         raise InputError("several scenarios are defined, but no column says which", where="scenarios", fix=fix)
-    column = scenario_of(impressions, schema).alias("name")
+    column = scenario_of(impressions, schema)
     if schema.scenarios:
         names = pl.Series([scenario.name for scenario in schema.scenarios])
         return schema.scenarios, row_numbers(column, names) - np.int32(FIRST_KEY)
-    found = column.value_counts().sort("count", "name", descending=[True, False])["name"]
+    counted = pl.DataFrame({"name": column.values, "count": column.counts()}).filter(pl.col("count") > 0)
+    found = counted.sort("count", "name", descending=[True, False])["name"]
     if len(found) > MOST_SCENARIOS:
         raise InputError(
             f"column {schema.columns.scenario!r} has {len(found)} values; at most {MOST_SCENARIOS} scenarios are found",
@@ -70,7 +73,7 @@ def find_kinds(items: pl.DataFrame, schema: Schema) -> Kinds:
     names = [kind.name for kind in schema.kinds] or found
     lacking = items[column].null_count()
     items = items.with_columns(pl.col(column).fill_null(found[0]))
-    kind_I = row_numbers(items[column], pl.Series(names)) - np.int32(FIRST_KEY)
+    kind_I = row_numbers(Coded.of(items[column]), pl.Series(names)) - np.int32(FIRST_KEY)
     kind_I = np.concatenate([np.zeros(FIRST_KEY, np.int32), kind_I])
     warnings = (f"{lacking} items have no kind and are taken for {found[0]!r}",) if lacking else ()
     return Kinds(tuple(names), items, kind_I, warnings)

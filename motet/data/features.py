@@ -1,5 +1,6 @@
 """The fitted transforms of every feature: one frozen object, the same in prepare, evaluation and serving."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -8,8 +9,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from motet.batch import PADDING, Field
-from motet.data.arrays import Bools, Floats, Ids, Numbers
+from motet.data.arrays import Floats, Ids, Numbers
 from motet.data.numbers import Buckets, Number, missing_in, values_of
+from motet.data.rows import FitRows, Frame
 from motet.data.tags import Categorical, Tags
 from motet.errors import InputError
 from motet.schema import Feature, Owner, Schema
@@ -56,13 +58,22 @@ class OwnerFeatures:
         names = tuple(name for number in self.numbers for name in number.names)
         return names + (_CLOCK_NAMES if self.clock else ())
 
-    def apply(self, frame: pl.DataFrame) -> Packed:
+    def apply(self, frame: Frame) -> Packed:
         """Ids and numbers of a frame's rows; a column that the frame lacks counts as missing."""
-        ids = [_packed(t.indices(frame), offset) for t, offset in zip(self.ids, self.offsets, strict=True)]
-        numbers = [number.apply(frame) for number in self.numbers]
-        if self.clock:
-            numbers.append(clock_numbers(values_of(frame, CLOCK)))
+        ids, numbers = list(self.id_columns(frame)), list(self.number_columns(frame))
         return Packed(_side_by_side(ids, frame.height, np.int32), _side_by_side(numbers, frame.height, np.float32))
+
+    def id_columns(self, frame: Frame) -> Iterator[Ids]:
+        """Ids of one field after the other, [R, its columns]."""
+        for transform, offset in zip(self.ids, self.offsets, strict=True):
+            yield _packed(transform.indices(frame), offset)
+
+    def number_columns(self, frame: Frame) -> Iterator[Numbers]:
+        """Numbers of one feature after the other, [R, its columns]."""
+        for number in self.numbers:
+            yield number.apply(frame)
+        if self.clock:
+            yield clock_numbers(values_of(frame, CLOCK))
 
     def table(self, frame: pl.DataFrame) -> Packed:
         """`apply` with two rows before it: padding, all zero, and unknown, whose every field is unknown."""
@@ -93,18 +104,6 @@ class FeatureSet:
     def table_rows(self) -> int:
         """Rows of the one embedding table, padding included."""
         return 1 + sum(field.size for field in self.fields)
-
-
-@dataclass(frozen=True, slots=True)
-class FitRows:
-    """One table to fit on: how many train impressions each row stands for."""
-
-    frame: pl.DataFrame
-    train_R: Floats
-
-    @property
-    def used_R(self) -> Bools:
-        return self.train_R > 0
 
 
 def fit_features(
@@ -149,33 +148,33 @@ def _fit_owner(
     schema: Schema, owner: Owner, rows: FitRows, roles: list[tuple[str, str]], first: int, winsorise: float
 ) -> OwnerFeatures:
     features = schema.features.of(owner)
-    train, weights = rows.frame.filter(rows.used_R), rows.train_R[rows.used_R]
     ids: list[IdTransform] = []
     numbers: list[Number] = []
     for name, column in roles:
         rare = 2 if column in (schema.columns.user, schema.columns.item) else 1
         feature = features.get(column, Feature(form="categorical", min_count=rare))
-        ids.append(Categorical.fit(name, column, feature, train, weights))
+        ids.append(Categorical.fit(name, column, feature, rows))
     taken = {column for _, column in roles} | {schema.columns.scenario, schema.columns.kind}
     for column, feature in features.items():
         if column in taken:
             continue
         _require(column, rows.frame, owner)
         if feature.form == "categorical":
-            ids.append(Categorical.fit(column, column, feature, train, weights))
+            ids.append(Categorical.fit(column, column, feature, rows))
         elif feature.form == "tags":
-            ids.append(Tags.fit(column, feature, train, weights))
-        elif feature.form == "numeric" and feature.buckets > 1:
-            ids.append(Buckets.fit(column, feature, values_of(train, column)))
+            ids.append(Tags.fit(column, feature, rows))
         elif feature.form == "numeric":
-            missing = missing_in(values_of(rows.frame, column))
-            known = values_of(train, column)
-            numbers.append(Number.fit(column, feature, known, missing=missing, winsorise=winsorise))
+            values = values_of(rows.frame, column)
+            missing, known = missing_in(values), values[rows.used_R]
+            if feature.buckets > 1:
+                ids.append(Buckets.fit(column, feature, known))
+            else:
+                numbers.append(Number.fit(column, feature, known, missing=missing, winsorise=winsorise))
     clock = owner == "context" and CLOCK in rows.frame.columns
     return OwnerFeatures(owner, first, tuple(ids), tuple(numbers), clock)
 
 
-def _require(column: str, frame: pl.DataFrame, owner: Owner) -> None:
+def _require(column: str, frame: Frame, owner: Owner) -> None:
     if column not in frame.columns:
         table = {"user": "users", "item": "items", "context": "impressions"}[owner]
         raise InputError(

@@ -4,19 +4,17 @@ The format is told by the suffix and, where that says nothing, by the first byte
 (a glob's are sorted by name) and of the rows in them. Text must be UTF-8.
 """
 
-import csv
-import gzip
 import hashlib
-import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import polars as pl
 
+from motet.data.delimited import Delimited, head, lines, plain_text
 from motet.errors import InputError
 
 Format = Literal["parquet", "arrow", "jsonl", "csv", "tsv"]
@@ -32,7 +30,6 @@ _SUFFIXES: dict[str, Format] = {
     ".tsv": "tsv",
 }
 _COMPRESSED = {".gz", ".zst"}
-_SEPARATORS = (",", "\t", ";", "|")
 
 
 @dataclass(frozen=True)
@@ -53,6 +50,49 @@ class RawTables:
     items: pl.DataFrame | None
     edges: pl.DataFrame | None
     files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """One file to be read as a stream."""
+
+    path: Path
+    form: Format
+    frame: pl.LazyFrame
+    layout: Delimited | None = None
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        columns: Sequence[str] | None = None,
+        text: Sequence[str] = (),
+        *,
+        folder: Path | None = None,
+        whole: bool = False,
+    ) -> "Scan":
+        """Only those of `columns` that exist; `text` columns of CSV as written.
+
+        Compressed text is unpacked in `folder`. `whole` looks at every value of a CSV before its types are decided.
+        """
+        form = format_of(path)
+        with readable(path, form):
+            match form:
+                case "parquet":
+                    return cls(path, form, _wanted(pl.scan_parquet(path, glob=False), columns))
+                case "arrow":
+                    return cls(path, form, _wanted(pl.scan_ipc(path, glob=False), columns))
+                case "jsonl":
+                    return cls(path, form, _wanted(_json_lines(path, plain_text(path, folder)), columns))
+                case "csv" | "tsv":
+                    layout = Delimited.of(path, plain_text(path, folder), "\t" if form == "tsv" else None)
+                    wanted = None if columns is None else [name for name in layout.names if name in set(columns)]
+                    return cls(path, form, layout.scan(wanted, text, whole=whole), layout)
+
+    def check(self, height: int) -> None:
+        """Refuse rows of another width than the header's, once it is known how many rows were read."""
+        if self.layout is not None:
+            self.layout.check(height)
 
 
 def read_frame(paths: str | Sequence[str], base: Path) -> pl.DataFrame:
@@ -122,38 +162,57 @@ def join_files(parts: Sequence[tuple[Path, pl.DataFrame]]) -> pl.DataFrame:
 
 def read_file(path: Path, columns: Sequence[str] | None = None, text: Sequence[str] = ()) -> pl.DataFrame:
     """One file; with `columns`, only those of them that exist. Unreadable content is an `InputError` naming the row."""
-    form = format_of(path)
-    wanted = None if columns is None else [name for name in column_names(path) if name in set(columns)]
-    try:
-        match form:
-            case "parquet":
-                return pl.read_parquet(path, columns=wanted)
-            case "arrow":
-                return pl.read_ipc(path, columns=wanted)
-            case "jsonl":
-                frame = _read_json_lines(path)
-                return frame if wanted is None else frame.select(wanted)
-            case "csv" | "tsv":
-                return _read_delimited(path, form, wanted, text)
-    except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError) as error:
-        raise _unreadable(path, form, error) from None
+    for whole in (False, True):
+        scan = Scan.of(path, columns, text, whole=whole)
+        try:
+            frame = scan.frame.collect()
+        except pl.exceptions.PolarsError as error:
+            if whole or scan.layout is None:
+                raise refused(scan, error) from None
+            continue
+        scan.check(frame.height)
+        return frame
+    raise AssertionError("the second attempt returns or raises")
 
 
 def column_names(path: Path) -> list[str]:
     """The columns of a file without reading its rows where the format allows."""
     form = format_of(path)
-    try:
+    with readable(path, form):
         match form:
             case "parquet":
                 return list(pl.read_parquet_schema(path))
             case "arrow":
                 return list(pl.read_ipc_schema(path))
             case "jsonl":
-                return _read_json_lines(path).columns
+                return _json_lines(path, plain_text(path)).collect_schema().names()
             case "csv" | "tsv":
-                header = _head(path).split("\n", 1)[0]
-                return next(csv.reader([header], delimiter=_separator(form, header)), [])
+                return Delimited.of(path, plain_text(path), "\t" if form == "tsv" else None).names
+
+
+def refused(scan: Scan, error: Exception) -> InputError:
+    """Why a file cannot be read, naming the row where it can be told."""
+    if scan.layout is not None:
+        try:
+            scan.layout.check(-1)
+        except InputError as ragged:
+            return ragged
+    if scan.form == "jsonl" and (row := _bad_line(scan.path)):
+        fix = "write one JSON object per line"
+        return InputError(f"row {row} is no JSON object", where=str(scan.path), fix=fix)
+    return _unreadable(scan.path, scan.form, error)
+
+
+@contextmanager
+def readable(path: Path, form: Format) -> Iterator[None]:
+    """Errors of reading as an `InputError`."""
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError, EOFError, UnicodeDecodeError) as error:
+        row = _bad_line(path) if form == "jsonl" and isinstance(error, pl.exceptions.PolarsError) else 0
+        if row:
+            fix = "write one JSON object per line"
+            raise InputError(f"row {row} is no JSON object", where=str(path), fix=fix) from None
         raise _unreadable(path, form, error) from None
 
 
@@ -169,7 +228,7 @@ def format_of(path: Path) -> Format:
     if magic.startswith(b"ARROW1"):
         return "arrow"
     try:
-        start = _head(path).lstrip()
+        start = head(plain_text(path)).lstrip()
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise _unreadable(path, "csv", error) from None
     if start.startswith("["):
@@ -177,100 +236,27 @@ def format_of(path: Path) -> Format:
     return "jsonl" if start.startswith("{") else "csv"
 
 
-def text_bytes(path: Path) -> bytes:
-    """The uncompressed content of a text file."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic.startswith(b"\x1f\x8b"):
-        return gzip.decompress(path.read_bytes())
-    if magic == b"\x28\xb5\x2f\xfd":
-        lines = pl.read_csv(path, has_header=False, separator="\x1f", quote_char=None, infer_schema=False)
-        return "\n".join(lines.to_series().fill_null("")).encode()
-    return path.read_bytes()
+def _wanted(frame: pl.LazyFrame, columns: Sequence[str] | None) -> pl.LazyFrame:
+    names = frame.collect_schema().names()
+    return frame if columns is None else frame.select([name for name in names if name in set(columns)])
 
 
-def _head(path: Path) -> str:
-    """The first lines of a text file, without a byte order mark."""
-    with path.open("rb") as file:
-        magic = file.read(4)
-    if magic.startswith(b"\x1f\x8b"):
-        with gzip.open(path, "rb") as unpacked:
-            start = unpacked.read(65_536)
-    elif magic == b"\x28\xb5\x2f\xfd":
-        start = text_bytes(path)[:65_536]
-    else:
-        with path.open("rb") as file:
-            start = file.read(65_536)
-    return start.rsplit(b"\n", 1)[0].decode("utf-8-sig").replace("\r\n", "\n")
-
-
-def _separator(form: Format, header: str) -> str:
-    return "\t" if form == "tsv" else max(_SEPARATORS, key=header.count)
-
-
-def _read_delimited(path: Path, form: Format, wanted: list[str] | None, text: Sequence[str]) -> pl.DataFrame:
-    data = text_bytes(path)
-    if not data.strip():
-        raise InputError("is empty", where=str(path), fix="write a header line and at least one row")
-    header = data[:65_536].split(b"\n", 1)[0].decode("utf-8-sig").rstrip("\r")
-    separator = _separator(form, header)
-    width = len(next(csv.reader([header], delimiter=separator)))
-    quoted = data.startswith(b'"') or b'\n"' in data or separator.encode() + b'"' in data
-    overrides: dict[str, pl.DataType] = {name: pl.String() for name in text}
-    try:
-        frame = pl.read_csv(
-            data,
-            separator=separator,
-            columns=wanted,
-            schema_overrides=overrides,
-            infer_schema_length=None,
-            quote_char='"' if quoted else None,
-        )
-    except pl.exceptions.ComputeError as error:
-        _refuse_ragged(path, data, separator, width, quoted)
-        raise error from None
-    if width > 1 and (quoted or data.count(separator.encode()) != (frame.height + 1) * (width - 1)):
-        _refuse_ragged(path, data, separator, width, quoted)
-    return frame
-
-
-def _refuse_ragged(path: Path, data: bytes, separator: str, width: int, quoted: bool) -> None:
-    """Name the first row whose number of fields is not the header's; blank lines are no rows.
-
-    A quote counts only in files where some field starts with one: elsewhere it is an inch or a ditto mark.
-    """
-    lines = io.StringIO(data.decode("utf-8-sig"), newline="")
-    try:
-        rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-        widths = np.fromiter(map(len, rows), dtype=np.int64)
-    except csv.Error:
-        return
-    odd = np.flatnonzero((widths != width) & (widths != 0))
-    if odd.size:
-        row = int(odd[0])
-        raise InputError(
-            f"row {row} has {widths[row]} fields, the header has {width}",
-            where=str(path),
-            fix="quote values that hold the separator, and write empty fields for missing values",
-        )
-
-
-def _read_json_lines(path: Path) -> pl.DataFrame:
-    data = text_bytes(path)
-    if not data.strip():
+def _json_lines(path: Path, text: Path | bytes) -> pl.LazyFrame:
+    if not any(line.strip() for line in lines(text)):
         raise InputError("is empty", where=str(path), fix="write one JSON object per line")
-    try:
-        return pl.read_ndjson(io.BytesIO(data), infer_schema_length=None)
-    except pl.exceptions.PolarsError as error:
-        for number, line in enumerate(data.splitlines(), start=1):
-            try:
-                good = isinstance(json.loads(line or b"{}"), dict)
-            except ValueError:
-                good = False
-            if not good:
-                message = f"row {number} is no JSON object"
-                raise InputError(message, where=str(path), fix="write one JSON object per line") from None
-        raise error from None
+    return pl.scan_ndjson(text, infer_schema_length=None)
+
+
+def _bad_line(path: Path) -> int:
+    """The first line that is no JSON object, from 1; 0 where all are."""
+    for number, line in enumerate(lines(plain_text(path)), start=1):
+        try:
+            good = not line.strip() or isinstance(json.loads(line), dict)
+        except ValueError:
+            good = False
+        if not good:
+            return number
+    return 0
 
 
 def _unreadable(path: Path, form: Format, error: Exception) -> InputError:

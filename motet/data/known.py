@@ -1,12 +1,12 @@
-"""What was known of a key's combinations strictly before a time: before each row of the log, or before one moment."""
+"""What was known of a key's combinations strictly before one moment."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from motet.data.arrays import Bools, Floats, Grouped, Ints, Numbers, dense_codes, segment_sums
+from motet.data.arrays import Bools, Floats, Ints, Numbers, dense_codes
 
 Key = tuple[str, ...]
 Parts = Mapping[str, NDArray[np.integer]]
@@ -15,12 +15,12 @@ Parts = Mapping[str, NDArray[np.integer]]
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The impressions in time order, with the labels as they became known."""
+    """The impressions in time order, with the labels as they became known: one array for each task."""
 
     time_N: Floats
     parts: Parts  # each [N]
-    labels_NT: Numbers  # nan where never observed
-    known_at_NT: Floats
+    labels_TN: Sequence[Numbers]  # nan where never observed
+    known_at_TN: Sequence[Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +48,16 @@ class Groups:
         codes, groups = np.unique(dense_codes([parts[part] for part in key], sizes), return_inverse=True)
         return cls(key, sizes, codes, groups.astype(np.int64))
 
-    def table(self, log: Log, until: int, known_NT: Bools, labels_NT: Floats) -> "KnownTable":
+    def table(self, log: Log, until: int, known_TN: Sequence[Bools]) -> "KnownTable":
         """What is known of each group, with a last row for combinations that never occurred."""
         rows = len(self.codes_G) + 1
         last = np.full(rows, np.nan)
         last[self.group_N[:until]] = log.time_N[:until]  # in time order, so that the latest stays
-        observed, total = np.empty((rows, labels_NT.shape[1])), np.empty((rows, labels_NT.shape[1]))
-        for task in range(labels_NT.shape[1]):
-            observed[:, task] = np.bincount(self.group_N, weights=known_NT[:, task], minlength=rows)
-            total[:, task] = np.bincount(self.group_N, weights=labels_NT[:, task], minlength=rows)
+        observed, total = np.empty((rows, len(known_TN))), np.empty((rows, len(known_TN)))
+        for task, (known_N, labels_N) in enumerate(zip(known_TN, log.labels_TN, strict=True)):
+            observed[:, task] = np.bincount(self.group_N, weights=known_N, minlength=rows)
+            labels = np.where(known_N, labels_N, 0.0).astype(np.float64)
+            total[:, task] = np.bincount(self.group_N, weights=labels, minlength=rows)
         impressions = np.bincount(self.group_N[:until], minlength=rows).astype(np.float64)
         return KnownTable(self.key, self.sizes, self.codes_G, Known(impressions, last, observed, total))
 
@@ -77,28 +78,3 @@ class KnownTable:
         row = np.where(found, place, len(self.codes_G))
         k = self.known
         return Known(k.impressions[row], k.last[row], k.observed[row], k.total[row])
-
-
-def known_before(log: Log, key: Key) -> Known:
-    """What was known of each row's key strictly before the row."""
-    groups = Groups.of(log.parts, key)
-    shown = Grouped.of(groups.group_N, log.time_N, len(groups.codes_G))
-    order = shown.order_E  # rows are asked in the order they are stored: neighbours share memory
-    group, time = groups.group_N[order], log.time_N[order]
-    start, end = shown.before(group, time)
-    impressions, last = np.empty(len(order)), np.empty(len(order))
-    impressions[order] = end - start
-    last[order] = np.where(end > start, shown.time_E[np.maximum(end - 1, 0)], np.nan)
-    observed, total = np.empty(log.labels_NT.shape), np.empty(log.labels_NT.shape)
-    for task in range(log.labels_NT.shape[1]):
-        labels, known_at = log.labels_NT[:, task], log.known_at_NT[:, task]
-        seen = ~np.isnan(labels)
-        if (known_at == log.time_N)[seen].all():
-            values = np.stack([seen, np.where(seen, labels, 0.0)], axis=1).astype(np.float64)[order]
-            sums = segment_sums(values, start, end)
-        else:
-            told = Grouped.of(groups.group_N[seen], known_at[seen], len(groups.codes_G))
-            values = np.stack([np.ones(int(seen.sum())), labels[seen]], axis=1).astype(np.float64)[told.order_E]
-            sums = segment_sums(values, *told.before(group, time))
-        observed[order, task], total[order, task] = sums.T
-    return Known(impressions, last, observed, total)

@@ -12,8 +12,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from motet.condition import Both, Compare, Condition, Either, IsIn, IsNull, Not, Value, parse_condition
+from motet.condition import Both, Compare, Condition, Either, IsIn, IsNull, Not, Value, columns_of, parse_condition
+from motet.data.arrays import Floats, Numbers
 from motet.data.clock import moment, seconds_of
+from motet.data.coded import Coded
+from motet.data.store import Table
 from motet.data.tables import scenario_of
 from motet.errors import InputError
 from motet.schema import Schema, Task
@@ -22,34 +25,34 @@ _TRUE, _FALSE = ("true", "yes", "t", "y"), ("false", "no", "f", "n")
 _SIGNS = {"=": "eq", "!=": "ne", "<": "lt", "<=": "le", ">": "gt", ">=": "ge"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Labels:
-    """N impressions, T tasks in the schema's order."""
+    """N impressions, T tasks in the schema's order: one array for each task."""
 
-    values_NT: npt.NDArray[np.float32]  # nan where unobserved
-    known_at_NT: npt.NDArray[np.float64]  # seconds (or order steps), never before the impression
+    values_TN: tuple[Numbers, ...]  # nan where unobserved
+    known_at_TN: tuple[Floats, ...]  # seconds (or order steps), never before the impression
 
 
-def labels_of(
-    impressions: pl.DataFrame,
-    schema: Schema,
-    times_N: npt.NDArray[np.float64],
-    kind_N: npt.NDArray[np.str_] | None,
-) -> Labels:
-    """Values and known-from times of every task; a task that is observed nowhere is an `InputError`."""
+def labels_of(impressions: Table, schema: Schema, times_N: Floats, kinds: Coded | None) -> Labels:
+    """Values and known-from times of every task; a task that is observed nowhere is an `InputError`.
+
+    The known-from times of a task without delay are `times_N` itself.
+    """
     scenarios = scenario_of(impressions, schema)
     snapshot = schema.tables.snapshot
     end = moment(snapshot, where="tables.snapshot") if snapshot is not None else np.inf
-    values_NT = np.full((impressions.height, len(schema.tasks)), np.nan, dtype=np.float32)
-    known_at_NT = np.empty((impressions.height, len(schema.tasks)), dtype=np.float64)
-    for t, task in enumerate(schema.tasks):
-        known_at_NT[:, t] = _known_at(impressions, task, times_N, end)
-        seen_N = _observed(impressions, task, scenarios, kind_N) & (known_at_NT[:, t] <= end)
-        values_N = _values(impressions, task)
-        values_NT[seen_N, t] = values_N[seen_N]
-        if np.isnan(values_NT[:, t]).all():
-            raise _unobserved(task, labelled=not np.isnan(values_N).all())
-    return Labels(values_NT=values_NT, known_at_NT=known_at_NT)
+    values_TN, known_at_TN = [], []
+    for task in schema.tasks:
+        known_N = _known_at(impressions, task, times_N, end)
+        seen_N = _observed(impressions, task, scenarios, kinds)
+        seen_N &= known_N <= end
+        given_N = _values(impressions, task)
+        values_N = np.where(seen_N, given_N, np.nan).astype(np.float32)
+        if np.isnan(values_N).all():
+            raise _unobserved(task, labelled=not np.isnan(given_N).all())
+        values_TN.append(values_N)
+        known_at_TN.append(known_N)
+    return Labels(tuple(values_TN), tuple(known_at_TN))
 
 
 def label_values(series: pl.Series) -> pl.Series:
@@ -115,49 +118,53 @@ def _sides(column: str, value: Value, columns: Mapping[str, pl.DataType], where:
     raise InputError(message, where=where, fix=f'write "{shown}" in quotes' if dtype == pl.String else "")
 
 
-def _holds(impressions: pl.DataFrame, condition: str, where: str) -> npt.NDArray[np.bool_]:
-    expression = condition_expr(parse_condition(condition), impressions.schema, where=where)
-    return impressions.select(expression.alias("holds")).to_series().to_numpy()
+def _holds(impressions: Table, text: str, where: str) -> npt.NDArray[np.bool_]:
+    condition = parse_condition(text)
+    expression = condition_expr(condition, impressions.schema, where=where)
+    found = impressions.select(sorted(columns_of(condition))).select(expression.alias("holds"))
+    return found.to_series().to_numpy(writable=True)
 
 
-def _values(impressions: pl.DataFrame, task: Task) -> npt.NDArray[np.float64]:
+def _values(impressions: Table, task: Task) -> Floats:
     """The label of every row, nan where its column is missing."""
     column = impressions[task.label]
-    values = label_values(column)
     if task.positive_when is None:
-        return values.fill_null(float("nan")).to_numpy()
+        return label_values(column).fill_null(float("nan")).to_numpy()
     positive = _holds(impressions, task.positive_when, f"task {task.name!r}: positive_when").astype(np.float64)
     missing = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
     positive[missing.to_numpy()] = np.nan
     return positive
 
 
-def _observed(
-    impressions: pl.DataFrame, task: Task, scenarios: pl.Series, kind_N: npt.NDArray[np.str_] | None
-) -> npt.NDArray[np.bool_]:
+def _observed(impressions: Table, task: Task, scenarios: Coded, kinds: Coded | None) -> npt.NDArray[np.bool_]:
     """Where the schema lets the task be observed."""
     seen_N = np.ones(impressions.height, dtype=np.bool_)
     if task.observed_when is not None:
         seen_N &= _holds(impressions, task.observed_when, f"task {task.name!r}: observed_when")
     if task.scenarios:
-        seen_N &= scenarios.is_in(list(task.scenarios)).fill_null(False).to_numpy()
+        seen_N &= _among(scenarios, task.scenarios)
     if task.kinds:
-        if kind_N is None:
+        if kinds is None:
             fix = "name the items' kind column in [columns] kind, or leave the task's kinds out"
             raise InputError("the items have no kind", where=f"task {task.name!r}: kinds", fix=fix)
-        seen_N &= np.isin(kind_N, task.kinds)
+        seen_N &= _among(kinds, task.kinds)
     return seen_N
 
 
-def _known_at(
-    impressions: pl.DataFrame, task: Task, times_N: npt.NDArray[np.float64], snapshot: float
-) -> npt.NDArray[np.float64]:
+def _among(names: Coded, wanted: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Where the name is one of the wanted."""
+    found: npt.NDArray[np.bool_] = names.values.is_in(list(wanted)).fill_null(False).to_numpy()[names.codes]
+    return found
+
+
+def _known_at(impressions: Table, task: Task, times_N: Floats, snapshot: float) -> Floats:
     """A missing `known_at` means: known when the log was extracted."""
     if task.known_at is None:
-        return times_N + task.delay_seconds
+        return times_N + task.delay_seconds if task.delay_seconds else times_N
     given = seconds_of(impressions[task.known_at], where=f"task {task.name!r}: known_at")
     known_N = given.fill_null(float("nan")).to_numpy()
-    last = snapshot if np.isfinite(snapshot) else np.nanmax(np.concatenate([times_N, known_N]), initial=-np.inf)
+    ends = (np.nanmax(known_N, initial=-np.inf), np.nanmax(times_N, initial=-np.inf))
+    last = snapshot if np.isfinite(snapshot) else max(ends)
     return np.maximum(np.where(np.isnan(known_N), last, known_N), times_N)
 
 

@@ -1,7 +1,7 @@
 """What a prepared folder was made from and holds, and whether it still is what the schema, settings and files say."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypedDict, cast
@@ -119,13 +119,17 @@ def changed_files(schema: Schema, sources: list[Source], base: Path) -> str:
 
 
 def count_cells(
-    labels_NT: Numbers, scenario_N: Codes, split_N: Codes, scenarios: tuple[Scenario, ...], tasks: tuple[Task, ...]
+    labels_TN: Sequence[Numbers],
+    scenario_N: Codes,
+    split_N: Codes,
+    scenarios: tuple[Scenario, ...],
+    tasks: tuple[Task, ...],
 ) -> list[CellCount]:
     """Observed and positive labels of every cell and split."""
-    group = split_N.astype(np.int64) * len(scenarios) + scenario_N
+    group = split_N.astype(np.int16) * np.int16(len(scenarios)) + scenario_N.astype(np.int16)
     size = len(SPLITS) * len(scenarios)
-    observed = [np.bincount(group[~np.isnan(y)], minlength=size) for y in labels_NT.T]
-    positives = [np.bincount(group[y > 0], minlength=size) for y in labels_NT.T]
+    observed = [np.bincount(group[~np.isnan(y)], minlength=size) for y in labels_TN]
+    positives = [np.bincount(group[y > 0], minlength=size) for y in labels_TN]
     return [
         {
             "scenario": scenario.name,

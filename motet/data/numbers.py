@@ -7,6 +7,7 @@ import polars as pl
 
 from motet.batch import UNKNOWN
 from motet.data.arrays import Bools, Floats, Ids, Numbers
+from motet.data.rows import Frame
 from motet.data.vocab import FIRST_KEY
 from motet.errors import InputError
 from motet.schema import Feature
@@ -14,6 +15,7 @@ from motet.schema import Feature
 CLIP = 8.0
 """Standardised values beyond this many standard deviations are cut there."""
 _KNOTS = 129
+_BLOCK = 1 << 16
 _SKEWED = 1.0  # skewness from which a non-negative number is logged
 
 
@@ -49,7 +51,7 @@ class Number:
     def names(self) -> tuple[str, ...]:
         return (self.column, f"{self.column} missing") if self.missing else (self.column,)
 
-    def apply(self, frame: pl.DataFrame) -> Numbers:
+    def apply(self, frame: Frame) -> Numbers:
         """[R, 1] standardised values, or [R, 2] with the missing indicator."""
         values = values_of(frame, self.column)
         absent = np.isnan(values)
@@ -84,14 +86,14 @@ class Buckets:
     def columns(self) -> int:
         return 1
 
-    def indices(self, frame: pl.DataFrame) -> Ids:
+    def indices(self, frame: Frame) -> Ids:
         """[R, 1] indices."""
         values = values_of(frame, self.column)
         bucket = FIRST_KEY + np.searchsorted(np.asarray(self.edges), values, side="right")
         return np.where(np.isnan(values), UNKNOWN, bucket).astype(np.int32)[:, None]
 
 
-def values_of(frame: pl.DataFrame, column: str) -> Floats:
+def values_of(frame: Frame, column: str) -> Floats:
     """A column as float64, nan where it is null, not finite or absent; text that is no number is an error."""
     if column not in frame.columns:
         return np.full(frame.height, np.nan)
@@ -106,14 +108,41 @@ def values_of(frame: pl.DataFrame, column: str) -> Floats:
             where=f"features.*.{column}",
             fix='declare it "categorical", or clean the column',
         )
-    values = numbers.fill_null(np.nan).to_numpy().astype(np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
+    values = numbers.fill_null(np.nan).to_numpy(writable=True)
+    values[~np.isfinite(values)] = np.nan
+    return values
 
 
 def standardise(values: Floats, mean: Floats | float, std: Floats | float) -> Numbers:
     """(x - mean) / std, cut at ±8, 0 where x is nan."""
     with np.errstate(invalid="ignore"):
         return np.nan_to_num(np.clip((values - mean) / std, -CLIP, CLIP), nan=0.0).astype(np.float32)
+
+
+def mean_and_std(column: Floats, train_N: Bools) -> tuple[float, float]:
+    """Mean and std of train's values that are not nan; 0 and 1 without anything, std 1 when constant.
+
+    The sums are numpy's to the last bit, but squares are made block by block, as pairwise summation comes to them.
+    """
+    count = int(np.count_nonzero(train_N))
+    values = column[:count] if train_N[:count].all() else column[train_N]
+    absent = np.isnan(values)
+    values = values[~absent] if absent.any() else values
+    if not len(values):
+        return 0.0, 1.0
+    mean = float(values.mean())
+    std = float(np.sqrt(_squares(values, mean) / len(values)))
+    return mean, std if std > 1e-9 else 1.0
+
+
+def _squares(values: Floats, mean: float) -> np.float64:
+    """Σ (x - mean)²."""
+    if len(values) <= _BLOCK:
+        apart = values - mean
+        return np.float64(np.multiply(apart, apart, out=apart).sum())
+    half = len(values) // 2
+    half -= half % 8
+    return _squares(values[:half], mean) + _squares(values[half:], mean)
 
 
 def _limits(values: Floats, winsorise: float) -> tuple[float | None, float | None]:
@@ -124,9 +153,10 @@ def _limits(values: Floats, winsorise: float) -> tuple[float | None, float | Non
 
 
 def _skewed(values: Floats) -> bool:
-    if not len(values) or values.min() < 0 or values.std() == 0:
+    if not len(values) or values.min() < 0 or (std := values.std()) == 0:
         return False
-    return bool((((values - values.mean()) / values.std()) ** 3).mean() > _SKEWED)
+    z = (values - values.mean()) / std
+    return bool((z * z * z).mean() > _SKEWED)
 
 
 def _knots(values: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:

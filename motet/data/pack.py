@@ -1,20 +1,34 @@
 """Fitting and packing: what is logged becomes ids, numbers, running counts and histories, all fitted on train."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from motet.batch import Layout
-from motet.data.arrays import Floats, Numbers
-from motet.data.features import FeatureSet, FitRows, Packed, fit_features
-from motet.data.history import Events, HistorySettings, build_events
+from motet.data.arrays import Bools, Floats, Numbers
+from motet.data.columns import Columns
+from motet.data.counting import count_rows
+from motet.data.events import write_events
+from motet.data.features import FeatureSet, OwnerFeatures, Packed, fit_features
+from motet.data.history import Events, HistorySettings
 from motet.data.known import Log
 from motet.data.logged import Logged
-from motet.data.parts import key_parts, useful_keys
-from motet.data.running import Moments, Running, RunningFit, fit_transform, label_moments
+from motet.data.parts import packed_place, useful_keys
+from motet.data.rows import FitRows, Frame
+from motet.data.running import Moments, Running, RunningFit, label_moments
 from motet.data.stages import Stages
 from motet.data.vocab import FIRST_KEY
 from motet.schema import Schema
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackedColumns:
+    """Ids and numbers of N impressions, column by column on the disk."""
+
+    ids: Columns[np.int32]
+    numbers: Columns[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +38,7 @@ class Tables:
     features: FeatureSet
     users: Packed
     items: Packed
-    context: Packed
+    context: PackedColumns
     counts_V: Numbers  # train impressions that look up each embedding row
 
 
@@ -33,13 +47,13 @@ class Past:
     """What each impression knows of what came before it."""
 
     running: RunningFit
-    pair_numbers_NP: Numbers
+    pair_numbers: Columns[np.float32]
     events: Events
     moments: Moments  # of train's labels
 
 
-def pack_tables(logged: Logged, schema: Schema, winsorise: float) -> Tables:
-    """Features fitted on train, and applied to every user, item and impression."""
+def pack_tables(logged: Logged, schema: Schema, winsorise: float, folder: Path) -> Tables:
+    """Features fitted on train, and applied to every user, item and impression; columns of impressions in `folder`."""
     train = logged.train_N
     user_U = _uses(logged.user_N[train], logged.users.height)
     item_I = _uses(logged.item_N[train], logged.items.height)
@@ -47,51 +61,100 @@ def pack_tables(logged: Logged, schema: Schema, winsorise: float) -> Tables:
         schema,
         FitRows(logged.users, user_U[FIRST_KEY:]),
         FitRows(logged.items, item_I[FIRST_KEY:]),
-        FitRows(logged.frame, train.astype(np.float64)),
+        FitRows(logged.frame, train),
         scenarios=len(logged.scenarios),
         kinds=len(logged.kinds.names),
         winsorise=winsorise,
     )
     users, items = features.user.table(logged.users), features.item.table(logged.items)
-    context = features.context.apply(logged.frame)
-    uses = ((users, user_U), (items, item_I), (context, train.astype(np.float64)))
-    counts_V = sum(_lookups(packed, weight, features.table_rows) for packed, weight in uses)
-    return Tables(features, users, items, context, np.asarray(counts_V, dtype=np.float32))
+    context, counts_V = _impressions(features.context, logged.frame, train, features.table_rows, folder)
+    for packed, uses in ((users, user_U), (items, item_I)):
+        for column in packed.ids_RK.T:
+            counts_V += np.bincount(column, weights=uses, minlength=features.table_rows)
+    counts_V[0] = 0
+    return Tables(features, users, items, context, counts_V.astype(np.float32))
+
+
+def _impressions(
+    features: OwnerFeatures, frame: Frame, train_N: Bools, table_rows: int, folder: Path
+) -> tuple[PackedColumns, Floats]:
+    """The packed columns of the impressions, and how often train's look up each embedding row."""
+    widths = sum(field.columns for field in features.fields), len(features.number_names)
+    ids = Columns.of(folder / "ids", frame.height, widths[0], np.int32)
+    numbers = Columns.of(folder / "numbers", frame.height, widths[1], np.float32)
+    counts_V = np.zeros(table_rows)
+    place = 0
+    for some in features.id_columns(frame):
+        for column in some.T:
+            ids.put(place, column)
+            counts_V += np.bincount(column[train_N], minlength=table_rows)
+            place += 1
+    place = 0
+    for more in features.number_columns(frame):
+        for number in more.T:
+            numbers.put(place, number)
+            place += 1
+    return PackedColumns(ids, numbers), counts_V
 
 
 def look_back(
-    logged: Logged, tables: Tables, schema: Schema, counting: Running, history: HistorySettings, stages: Stages
+    logged: Logged,
+    tables: Tables,
+    schema: Schema,
+    counting: Running,
+    history: HistorySettings,
+    stages: Stages,
+    *,
+    made: Path,
+    folder: Path,
+    threads: int,
 ) -> Past:
-    """Running counts and histories of every impression, strictly before it."""
-    moments = label_moments(logged.targets_NT[logged.train_N], schema.tasks)
+    """Running counts and histories of every impression, strictly before it.
+
+    Histories are written to the folder `made`, columns of running counts to `folder`.
+    """
+    moments = label_moments([targets_N[logged.train_N] for targets_N in logged.targets_TN], schema.tasks)
     stages.begin("running")
+    counting = keys_of(logged, tables, counting)
+    log = Log(logged.time_N, _parts(logged, tables, counting), logged.labels_TN, logged.known_at_TN)
+    pairs, fit = count_rows(log, schema.tasks, logged.train_N, moments, counting, folder, threads)
+    stages.begin("history")
+    users, scenarios = FIRST_KEY + logged.users.height, len(logged.scenarios)
+    events = write_events(log, schema.tasks, history, made, users=users, scenarios=scenarios, moments=moments)
+    return Past(fit, pairs, events, moments)
+
+
+def keys_of(logged: Logged, tables: Tables, counting: Running) -> Running:
+    """The keys of running counts that tell something; a part that is none is an `InputError`."""
     scenarios, kinds = len(logged.scenarios), len(logged.kinds.names)
-    counting = useful_keys(counting, tables.features.fields, scenarios=scenarios, kinds=kinds)
-    roles = {
+    return useful_keys(counting, tables.features.fields, scenarios=scenarios, kinds=kinds)
+
+
+def _parts(logged: Logged, tables: Tables, counting: Running) -> dict[str, NDArray[np.integer]]:
+    """The parts that the keys are made of, and those that histories need."""
+    parts: dict[str, NDArray[np.integer]] = {
         "user": logged.user_N,
         "item": logged.item_N,
         "scenario": logged.scenario_N,
-        "kind": logged.kinds.kind_I[logged.item_N],
     }
-    ids = {
-        "user": tables.users.ids_RK[logged.user_N],
-        "item": tables.items.ids_RK[logged.item_N],
-        "context": tables.context.ids_RK,
-    }
-    parts = key_parts(counting.keys, tables.features.fields, roles, ids)
-    log = Log(logged.time_N, parts, logged.labels_NT, logged.known_at_NT)
-    pair_numbers_NP, fit = fit_transform(log, schema.tasks, logged.train_N, moments, counting)
-    stages.begin("history")
-    users = FIRST_KEY + logged.users.height
-    events = build_events(log, schema.tasks, history, users=users, scenarios=scenarios, moments=moments)
-    return Past(fit, pair_numbers_NP, events, moments)
+    for name in sorted({part for key in counting.keys for part in key} - set(parts)):
+        if name == "kind":
+            parts[name] = logged.kinds.kind_I[logged.item_N]
+            continue
+        owner, place = packed_place(name, tables.features.fields)
+        match owner:
+            case "user":
+                parts[name] = tables.users.ids_RK[:, place][logged.user_N]
+            case "item":
+                parts[name] = tables.items.ids_RK[:, place][logged.item_N]
+            case "context":
+                parts[name] = np.array(tables.context.ids[place])
+    return parts
 
 
 def layout_of(logged: Logged, tables: Tables, past: Past, schema: Schema, history_length: int) -> Layout:
     """What the packed columns mean."""
     features = tables.features
-    targets, scenario = logged.targets_NT[logged.train_N], logged.scenario_N[logged.train_N]
-    rates = tuple(tuple(_mean(column) for column in targets[scenario == s].T) for s in range(len(logged.scenarios)))
     return Layout(
         scenarios=logged.scenarios,
         tasks=schema.tasks,
@@ -102,7 +165,7 @@ def layout_of(logged: Logged, tables: Tables, past: Past, schema: Schema, histor
         context_numbers=features.context.number_names,
         pair_numbers=past.running.names,
         table_rows=features.table_rows,
-        base_rates=rates,
+        base_rates=_base_rates(logged),
         label_scales=past.moments[1],
         history_length=history_length,
     )
@@ -113,13 +176,14 @@ def _uses(rows: np.ndarray[tuple[int], np.dtype[np.int32]], known: int) -> Float
     return np.bincount(rows, minlength=FIRST_KEY + known).astype(np.float64)
 
 
-def _lookups(packed: Packed, weight_R: Floats, rows: int) -> Floats:
-    """How often each embedding row is looked up; padding never."""
-    counts = np.zeros(rows)
-    for column in packed.ids_RK.T:
-        counts += np.bincount(column, weights=weight_R, minlength=rows)
-    counts[0] = 0
-    return counts
+def _base_rates(logged: Logged) -> tuple[tuple[float, ...], ...]:
+    """Train's mean label of each scenario and task, nan without one."""
+    train, count = logged.train_N, len(logged.scenarios)
+    scenario = logged.scenario_N[train]
+    order = np.argsort(scenario.astype(np.uint8), kind="stable")
+    ends = np.cumsum(np.bincount(scenario, minlength=count))[:-1]
+    of_task = [[_mean(some) for some in np.split(t[train][order], ends)] for t in logged.targets_TN]
+    return tuple(zip(*of_task, strict=True))
 
 
 def _mean(labels: Numbers) -> float:

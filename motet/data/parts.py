@@ -9,7 +9,7 @@ from motet.batch import Field
 from motet.data.known import Key, Parts
 from motet.data.running import Running
 from motet.errors import InputError
-from motet.schema import OWNERS
+from motet.schema import OWNERS, Owner
 from motet.settings import nearest
 
 ROLES = ("user", "item", "scenario", "kind")
@@ -24,11 +24,16 @@ def key_parts(
     """The four roles, and the packed ids of every field that a key names; `ids` holds [..., K] of each owner."""
     parts = {role: roles[role] for role in ROLES}
     for name in {part for key in keys for part in key} - set(ROLES):
-        field = _field(name, fields)
-        columns = [f.columns for f in fields if f.owner == field.owner]
-        place = [f for f in fields if f.owner == field.owner].index(field)
-        parts[name] = ids[field.owner][..., sum(columns[:place])]
+        owner, place = packed_place(name, fields)
+        parts[name] = ids[owner][..., place]
     return parts
+
+
+def packed_place(name: str, fields: tuple[Field, ...]) -> tuple[Owner, int]:
+    """Whose packed ids a field's are, and in which column."""
+    field = _field(name, fields)
+    before = [f.columns for f in fields if f.owner == field.owner and f.offset < field.offset]
+    return field.owner, sum(before)
 
 
 def useful_keys(chosen: Running, fields: tuple[Field, ...], *, scenarios: int, kinds: int) -> Running:

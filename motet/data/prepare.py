@@ -8,6 +8,7 @@ import json
 import shutil
 from dataclasses import asdict, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,12 @@ import polars as pl
 
 from motet.batch import SPLITS
 from motet.data.clean import Clean, Removal, clean
-from motet.data.files import RawTables
 from motet.data.history import HistorySettings
 from motet.data.layout import layout_to_dict
 from motet.data.logged import Logged, log_impressions
 from motet.data.manifest import (
     FORMAT,
+    CellCount,
     Manifest,
     Source,
     cell_warnings,
@@ -32,11 +33,14 @@ from motet.data.manifest import (
     same_identity,
     with_times,
 )
-from motet.data.pack import Past, Tables, layout_of, look_back, pack_tables
+from motet.data.memory import Memory
+from motet.data.pack import Past, keys_of, layout_of, look_back, pack_tables
+from motet.data.pack import Tables as Packed
 from motet.data.running import Running
 from motet.data.split import Split
 from motet.data.stages import Building, Progress, Stages, building, recover
-from motet.data.tables import read_tables
+from motet.data.store import Table
+from motet.data.tables import Tables, read_tables
 from motet.data.write import write_arrays
 from motet.errors import InputError
 from motet.schema import Schema
@@ -44,7 +48,7 @@ from motet.settings import fingerprint, write_json
 from motet.settings import settings as checked
 
 STAGES = ("read", "clean", "labels", "split", "features", "running", "history", "write")
-_TABLES = ("impressions", "users", "items", "edges")
+_SIDES = ("users", "items", "edges")
 
 
 @checked
@@ -65,25 +69,33 @@ def prepare(
     *,
     progress: Progress | None = None,
     force: bool = False,
+    memory: str | None = None,
 ) -> Manifest:
     """Write the prepared folder of the tables that lie relative to `base`, and give back its manifest.
 
     A folder made from the same schema, settings and files is left as it is (`progress("fresh", 1.0)` says so). One made
     from others is an `InputError` that names the difference, unless `force`. A killed run goes on after its last
-    finished stage; until the end the folder is what it was before.
+    finished stage; until the end the folder is what it was before. `memory` ("2GB") bounds what is in memory at once;
+    the folder is the same whatever it is.
     """
     recover(folder)
+    bound = Memory.of(memory)
     if folder.exists() and (fresh := _fresh(schema, settings, base, folder, force=force)) is not None:
         if progress is not None:
             progress("fresh", 1.0)
         return fresh
     stages = Stages(STAGES, progress)
     with building(folder) as at:
-        tables, sources, removals = _cleaned(schema, settings, base, at, stages)
+        tables, sources, removals = _cleaned(schema, settings, base, at, bound, stages)
         logged = log_impressions(tables, schema, settings.clean, settings.split, stages)
+        threads = bound.threads(len(logged.time_N), len(schema.tasks), logged.late_tasks)
         stages.begin("features")
-        packed = pack_tables(logged, schema, settings.clean.winsorise)
-        past = look_back(logged, packed, schema, settings.running, settings.history, stages)
+        work = at.kept / "columns"
+        packed = pack_tables(logged, schema, settings.clean.winsorise, work)
+        past = look_back(
+            logged, packed, schema, settings.running, settings.history, stages,
+            made=at.made, folder=work, threads=threads,
+        )  # fmt: skip
         stages.begin("write")
         manifest = _manifest(schema, settings, logged, packed, past, sources, removals)
         write_arrays(at.made, logged, packed, past, schema, tables.edges)
@@ -100,18 +112,19 @@ def prepare(
 def check_tables(
     schema: Schema, settings: PrepareSettings, base: Path, *, progress: Progress | None = None
 ) -> dict[str, Any]:
-    """Everything that `prepare` would refuse is an `InputError`; nothing is written. Counts and warnings come back."""
+    """Everything that `prepare` would refuse is an `InputError`; nothing is kept. Counts and warnings come back."""
     stages = Stages(STAGES, progress)
-    stages.begin("read")
-    tables = read_tables(schema, base)
-    stages.begin("clean")
-    tables, removals = clean(tables, schema, settings.clean, None)
-    logged = log_impressions(tables, schema, settings.clean, settings.split, stages)
-    stages.begin("features")
-    packed = pack_tables(logged, schema, settings.clean.winsorise)
-    look_back(logged, packed, schema, settings.running, settings.history, stages)
-    stages.end()
-    cells = count_cells(logged.targets_NT, logged.scenario_N, logged.split_N, logged.scenarios, schema.tasks)
+    with TemporaryDirectory(prefix="motet-") as name:
+        work = Path(name)
+        stages.begin("read")
+        tables = read_tables(schema, base, work / "log")
+        stages.begin("clean")
+        tables, removals = clean(tables, schema, settings.clean, None)
+        logged = log_impressions(tables, schema, settings.clean, settings.split, stages)
+        stages.begin("features")
+        keys_of(logged, pack_tables(logged, schema, settings.clean.winsorise, work / "columns"), settings.running)
+        stages.end()
+    cells = _cells(logged, schema)
     return {
         "rows": _split_rows(logged),
         "users": logged.users.height,
@@ -149,8 +162,8 @@ def _fresh(schema: Schema, settings: PrepareSettings, base: Path, folder: Path, 
 
 
 def _cleaned(
-    schema: Schema, settings: PrepareSettings, base: Path, at: Building, stages: Stages
-) -> tuple[RawTables, list[Source], list[Removal]]:
+    schema: Schema, settings: PrepareSettings, base: Path, at: Building, memory: Memory, stages: Stages
+) -> tuple[Tables, list[Source], list[Removal]]:
     """The cleaned tables: those that a killed run kept if they still hold, else read and cleaned and kept."""
     stages.begin("read")
     marker, key = at.kept / "cleaned.json", same_identity(schema, settings)
@@ -159,7 +172,7 @@ def _cleaned(
         if kept["key"] == key and not changed_files(schema, kept["files"], base):
             return _load_tables(at.kept), kept["files"], [Removal(**removal) for removal in kept["removed"]]
     shutil.rmtree(at.kept)
-    tables = read_tables(schema, base)
+    tables = read_tables(schema, base, at.kept / "log", batch_rows=memory.batch_rows)
     sources = with_times(schema, tables.files, base)
     stages.begin("clean")
     tables, removals = clean(tables, schema, settings.clean, at.kept / "removed")
@@ -168,32 +181,30 @@ def _cleaned(
     return tables, sources, list(removals)
 
 
-def _save_tables(tables: RawTables, folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in _TABLES:
+def _save_tables(tables: Tables, folder: Path) -> None:
+    tables.impressions.save()
+    for name in _SIDES:
         if (frame := getattr(tables, name)) is not None:
             frame.write_parquet(folder / f"{name}.parquet", compression="lz4")
 
 
-def _load_tables(folder: Path) -> RawTables:
-    paths = {name: folder / f"{name}.parquet" for name in _TABLES}
+def _load_tables(folder: Path) -> Tables:
+    paths = {name: folder / f"{name}.parquet" for name in _SIDES}
     found = {name: pl.read_parquet(path) if path.exists() else None for name, path in paths.items()}
-    impressions = found.pop("impressions")
-    assert impressions is not None, "the marker is written after the tables"
-    return RawTables(impressions=impressions, **found, files=())
+    return Tables(impressions=Table.load(folder / "log"), **found, files=())
 
 
 def _manifest(
     schema: Schema,
     settings: PrepareSettings,
     logged: Logged,
-    packed: Tables,
+    packed: Packed,
     past: Past,
     sources: list[Source],
     removals: list[Removal],
 ) -> Manifest:
     layout = layout_of(logged, packed, past, schema, settings.history.length)
-    cells = count_cells(logged.targets_NT, logged.scenario_N, logged.split_N, logged.scenarios, schema.tasks)
+    cells = _cells(logged, schema)
     made_from = identity(schema, settings)
     return Manifest(
         format=FORMAT,
@@ -211,6 +222,10 @@ def _manifest(
         seconds={},
         warnings=[*logged.warnings, *cell_warnings(cells)],
     )
+
+
+def _cells(logged: Logged, schema: Schema) -> list[CellCount]:
+    return count_cells(logged.targets_TN, logged.scenario_N, logged.split_N, logged.scenarios, schema.tasks)
 
 
 def _split_rows(logged: Logged) -> dict[str, int]:

@@ -12,6 +12,7 @@ the item, and log(1 + observed) of the first task where that differs from the im
 train's moments. Rows of equal time do not see each other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,8 +20,8 @@ from typing import Any
 import numpy as np
 from pydantic import field_validator
 
-from motet.data.arrays import Bools, Floats, Numbers
-from motet.data.known import Groups, Key, Known, KnownTable, Log, Parts, known_before
+from motet.data.arrays import Floats, Numbers
+from motet.data.known import Groups, Key, Known, KnownTable, Log, Parts
 from motet.data.numbers import standardise
 from motet.schema import Task
 from motet.settings import settings
@@ -72,22 +73,33 @@ class RunningFit:
 
     def columns(self, known: list[Known], at: Floats | float) -> list[Floats]:
         """The raw columns from what is known of each key, in `names`' order, before standardising."""
-        rates: dict[Key, Floats] = {}
+        rates: dict[Key, list[Floats]] = {}
         columns: list[Floats] = []
         for key, k in zip(self.settings.ordered, known, strict=True):
             above = parent(key, self.settings.keys)
-            mean = np.asarray(self.rates) if above is None else rates[above]
-            rates[key] = (k.total + self.settings.prior * mean) / (k.observed + self.settings.prior)
-            if _counted(key):
+            means = self.rates if above is None else rates[above]
+            tasks = range(len(self.binary))
+            rates[key] = [self.rate(k.observed[..., t], k.total[..., t], means[t]) for t in tasks]
+            if counted(key):
                 columns.append(np.log1p(k.impressions))
-            if key in {("user",), ("item",)}:
-                columns.append(np.log1p(np.maximum(at - k.last, 0.0)))
-            columns += [self._effect(rates[key][..., t], t) for t in range(len(self.binary))]
+            if dated(key):
+                columns.append(self.age(k.last, at))
+            columns += [self.effect(rates[key][t], t) for t in tasks]
             if self.with_observed:
                 columns.append(np.log1p(k.observed[..., 0]))
         return columns
 
-    def _effect(self, rate: Floats, task: int) -> Floats:
+    def rate(self, observed: Floats, total: Floats, mean: Floats | float) -> Floats:
+        """What is known, smoothed toward the rate above."""
+        return (total + self.settings.prior * mean) / (observed + self.settings.prior)
+
+    def age(self, last: Floats, at: Floats | float) -> Floats:
+        """Since the last impression, nan without one."""
+        age: Floats = np.log1p(np.maximum(at - last, 0.0))
+        return age
+
+    def effect(self, rate: Floats, task: int) -> Floats:
+        """How far a rate lies from train's."""
         if self.binary[task]:
             return _logit(rate) - _logit(np.asarray(self.rates[task]))
         return (rate - self.rates[task]) / self.scales[task]
@@ -111,24 +123,9 @@ class RunningFit:
         return cls(chosen, with_observed=plain["with_observed"], **lists)
 
 
-def fit_transform(
-    log: Log, tasks: tuple[Task, ...], train_N: Bools, moments: Moments, chosen: Running
-) -> tuple[Numbers, RunningFit]:
-    """The columns of every row of the log, [N, P], and what was fitted; `moments` are those of train's labels."""
-    rates, scales = moments
-    with_observed = bool(((log.known_at_NT[:, 0] != log.time_N) | np.isnan(log.labels_NT[:, 0])).any())
-    names = column_names(chosen, tasks, with_observed)
-    fit = RunningFit(chosen, tuple(t.form == "binary" for t in tasks), names, with_observed, rates, scales, (), ())
-    columns = fit.columns([known_before(log, key) for key in chosen.ordered], log.time_N)
-    spread = [_moments(column[train_N]) for column in columns]
-    means, stds = tuple(mean for mean, _ in spread), tuple(std for _, std in spread)
-    fit = RunningFit(chosen, fit.binary, names, with_observed, rates, scales, means, stds)
-    return fit.standardised(columns, (len(log.time_N),)), fit
-
-
-def label_moments(labels_NT: Numbers, tasks: tuple[Task, ...]) -> Moments:
+def label_moments(labels_TN: Sequence[Numbers], tasks: tuple[Task, ...]) -> Moments:
     """([T] mean, [T] scale) of observed labels, 0 and 1 without any; the scale is 1 for binary, else the std."""
-    seen = [labels[~np.isnan(labels)].astype(np.float64) for labels in labels_NT.T]
+    seen = [labels[~np.isnan(labels)].astype(np.float64) for labels in labels_TN]
     means = tuple(float(y.mean()) if len(y) else 0.0 for y in seen)
     pairs = zip(seen, tasks, strict=True)
     scales = tuple(float(y.std()) if t.form == "regression" and len(y) and y.std() > 1e-9 else 1.0 for y, t in pairs)
@@ -140,8 +137,8 @@ def column_names(chosen: Running, tasks: tuple[Task, ...], with_observed: bool) 
     names = []
     for key in chosen.ordered:
         label = " × ".join(key)
-        names += [f"{label}: impressions"] if _counted(key) else []
-        names += [f"{label}: since last"] if key in {("user",), ("item",)} else []
+        names += [f"{label}: impressions"] if counted(key) else []
+        names += [f"{label}: since last"] if dated(key) else []
         names += [f"{label}: {task.name}" for task in tasks]
         names += [f"{label}: {tasks[0].name} observed"] if with_observed else []
     return tuple(names)
@@ -166,9 +163,9 @@ class RunningLog:
     def state(self, as_of: float) -> "RunningState":
         """Counts of every key over what was known strictly before `as_of`."""
         until = int(np.searchsorted(self.log.time_N, as_of, side="left"))
-        known_NT = (self.log.known_at_NT < as_of) & ~np.isnan(self.log.labels_NT)
-        labels_NT = np.where(known_NT, self.log.labels_NT, 0.0).astype(np.float64)
-        return RunningState(self.fit, as_of, tuple(g.table(self.log, until, known_NT, labels_NT) for g in self.groups))
+        pairs = zip(self.log.labels_TN, self.log.known_at_TN, strict=True)
+        known_TN = [(known_N < as_of) & ~np.isnan(labels_N) for labels_N, known_N in pairs]
+        return RunningState(self.fit, as_of, tuple(g.table(self.log, until, known_TN) for g in self.groups))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,21 +183,17 @@ class RunningState:
         return self.fit.standardised(raw, shape)
 
 
-def _counted(key: Key) -> bool:
+def counted(key: Key) -> bool:
     """Whether impressions of the key are a column: a scenario's only tell how old the log is."""
     return "user" in key or "item" in key
+
+
+def dated(key: Key) -> bool:
+    """Whether the time since the last impression of the key is a column."""
+    return key in {("user",), ("item",)}
 
 
 def _logit(rate: Floats) -> Floats:
     kept = np.clip(rate, _RATE, 1 - _RATE)
     logit: Floats = np.log(kept) - np.log1p(-kept)
     return logit
-
-
-def _moments(column: Floats) -> tuple[float, float]:
-    """Mean and std of what is not nan; 0 and 1 without anything, std 1 when constant."""
-    values = column[~np.isnan(column)]
-    if not len(values):
-        return 0.0, 1.0
-    std = float(values.std())
-    return float(values.mean()), std if std > 1e-9 else 1.0

@@ -100,15 +100,20 @@ def groups(settings: Split, user_N: Codes, scenario_N: Codes) -> Codes | None:
 
 def _by_time(settings: Split, times_N: Times) -> Splits:
     """Boundaries at the changes of time that are nearest to the wished shares, in rows."""
-    ordered = np.sort(times_N)
-    starts = np.flatnonzero(np.diff(ordered) > 0) + 1
+    ordered = np.sort(times_N) if np.any(times_N[1:] < times_N[:-1]) else times_N
+    starts = np.flatnonzero(ordered[1:] > ordered[:-1]) + 1
     if starts.size < 2:
         message = f"the log has {starts.size + 1} distinct times: too few to split by time"
         raise InputError(message, where="split.by", fix='use by = "user_last" or "column"')
-    wanted = np.array([1 - settings.valid - settings.test, 1 - settings.test]) * times_N.size
-    first = int(np.argmin(np.abs(starts[:-1] - wanted[0])))
-    second = first + 1 + int(np.argmin(np.abs(starts[first + 1 :] - wanted[1])))
+    first = _nearest(starts[:-1], (1 - settings.valid - settings.test) * times_N.size)
+    second = first + 1 + _nearest(starts[first + 1 :], (1 - settings.test) * times_N.size)
     return _at(times_N, ordered[starts[first]], ordered[starts[second]])
+
+
+def _nearest(places: npt.NDArray[np.int64], wanted: float) -> int:
+    """Which of the ascending places is nearest; of two equally near ones the first."""
+    above = min(int(np.searchsorted(places, wanted)), places.size - 1)
+    return above - 1 if above and wanted - places[above - 1] <= places[above] - wanted else above
 
 
 def _by_dates(settings: Split, times_N: Times) -> Splits:
@@ -195,18 +200,24 @@ def _check_scenarios(split_N: Splits, scenario_N: Codes, scenarios: Sequence[str
             raise InputError(f"scenario {name!r} is seen only in {found}", where="split", fix=fix)
 
 
+def first_times(times_N: Times, group_N: Codes, rows_N: npt.NDArray[np.bool_]) -> Times:
+    """The earliest time of each group among some rows, infinite where there is none."""
+    size, rows = int(group_N.max(initial=0)) + 1, np.flatnonzero(rows_N)
+    if size == 1:
+        return np.array([times_N[rows].min(initial=np.inf)])
+    first = np.full(size, np.inf)
+    np.minimum.at(first, group_N[rows], times_N[rows])
+    return first
+
+
 def _check_order(split_N: Splits, times_N: Times, group_N: Codes, *, strict: bool, what: str) -> None:
     """Within each group no earlier split may end after (strict: or when) a later one starts."""
+    begins = [first_times(times_N, group_N, split_N == split) for split in range(len(SPLITS))]
+    ends = [-first_times(-times_N, group_N, split_N == split) for split in range(len(SPLITS))]
     for before, after in ((TRAIN, VALID), (VALID, TEST), (TRAIN, TEST)):
-        early, late = split_N == before, split_N == after
-        size = int(group_N.max(initial=0)) + 1
-        ends, begins = np.full(size, -np.inf), np.full(size, np.inf)
-        np.maximum.at(ends, group_N[early], times_N[early])
-        np.minimum.at(begins, group_N[late], times_N[late])
-        leak = ends >= begins if strict else ends > begins
+        leak = ends[before] >= begins[after] if strict else ends[before] > begins[after]
         if leak.any():
             where = int(np.flatnonzero(leak)[0])
             message = f"{SPLITS[after]} rows{what} lie at or before {SPLITS[before]} rows in time"
-            detail = f" (train up to {ends[where]:.0f}, {SPLITS[after]} from {begins[where]:.0f})"
-            detail = detail.replace("train up", f"{SPLITS[before]} up")
-            raise InputError(message + detail, where="split", fix="split with `assign`, or correct the times")
+            span = f"{SPLITS[before]} up to {ends[before][where]:.0f}, {SPLITS[after]} from {begins[after][where]:.0f}"
+            raise InputError(f"{message} ({span})", where="split", fix="split with `assign`, or correct the times")

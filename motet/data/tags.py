@@ -6,13 +6,16 @@ import numpy as np
 import polars as pl
 
 from motet.batch import PADDING, UNKNOWN
-from motet.data.arrays import Floats, Ids
+from motet.data.arrays import Ids
+from motet.data.coded import Coded
+from motet.data.rows import FitRows, Frame, coded_column
 from motet.data.vocab import Vocab, key_strings
 from motet.errors import InputError
 from motet.schema import Feature
 
 SEPARATORS = ("|", ";", ",", " ")
 MOST_TAGS = 24
+_AT_ONCE = 500_000  # bags that are taken apart at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,9 +27,12 @@ class Categorical:
     vocab: Vocab
 
     @classmethod
-    def fit(cls, name: str, column: str, feature: Feature, train: pl.DataFrame, weights: Floats) -> "Categorical":
-        _refuse_lists(train, column)
-        return cls(name, column, Vocab.fit(column_of(train, column), weights, min_count=feature.min_count))
+    def fit(cls, name: str, column: str, feature: Feature, rows: FitRows) -> "Categorical":
+        keys = rows.coded(column)
+        if keys.values.dtype.is_nested():
+            message = f"column {column!r} is categorical, but holds lists"
+            raise InputError(message, fix='declare it "tags" or "vector"')
+        return cls(name, column, Vocab.fit(keys, rows.weights, min_count=feature.min_count))
 
     @property
     def size(self) -> int:
@@ -36,9 +42,9 @@ class Categorical:
     def columns(self) -> int:
         return 1
 
-    def indices(self, frame: pl.DataFrame) -> Ids:
+    def indices(self, frame: Frame) -> Ids:
         """[R, 1] indices."""
-        return self.vocab.indices(column_of(frame, self.column))[:, None]
+        return self.vocab.indices(coded_column(frame, self.column))[:, None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,12 +62,14 @@ class Tags:
     vocab: Vocab
 
     @classmethod
-    def fit(cls, column: str, feature: Feature, train: pl.DataFrame, weights: Floats) -> "Tags":
+    def fit(cls, column: str, feature: Feature, rows: FitRows) -> "Tags":
         """Width: the 99.9 % quantile of train's bag sizes, 2 … 24."""
-        separator = feature.separator or _separator(column_of(train, column))
-        tags = _explode(train, column, separator)
-        vocab = Vocab.fit(tags["tag"], weights[tags["row"].to_numpy()], min_count=feature.min_count)
-        sizes = np.bincount(tags["row"].to_numpy(), minlength=max(train.height, 1))
+        bags, weights = rows.coded(column), rows.weights
+        separator = feature.separator or _separator(bags)
+        tags = _explode(bags.values, separator)
+        place, weight_V = tags["row"].to_numpy(), bags.counts(weights)
+        vocab = Vocab.fit(Coded.of(tags["tag"]), weight_V[place], min_count=feature.min_count)
+        sizes = np.bincount(place, minlength=len(bags.values))[bags.codes] if len(bags.codes) else np.zeros(1)
         width = int(np.clip(np.ceil(np.quantile(sizes, 0.999)), 2, MOST_TAGS))
         return cls(column, column, separator, width, vocab)
 
@@ -73,11 +81,17 @@ class Tags:
     def columns(self) -> int:
         return self.width
 
-    def indices(self, frame: pl.DataFrame) -> Ids:
+    def indices(self, frame: Frame) -> Ids:
         """[R, width] indices, 0 where the bag has ended."""
-        tags = _explode(frame, self.column, self.separator)
-        tags = tags.with_columns(index=pl.Series(self.vocab.indices(tags["tag"]), dtype=pl.Int32))
-        bags: Ids = np.full((frame.height, self.width), PADDING, dtype=np.int32)
+        bags = coded_column(frame, self.column)
+        pieces = [self._bags(values) for values in bags.values.to_frame().iter_slices(_AT_ONCE)]
+        found: Ids = np.concatenate(pieces)[bags.codes]
+        return found
+
+    def _bags(self, values: pl.DataFrame) -> Ids:
+        tags = _explode(values.to_series(), self.separator)
+        tags = tags.with_columns(index=pl.Series(self.vocab.indices(Coded.of(tags["tag"])), dtype=pl.Int32))
+        bags: Ids = np.full((values.height, self.width), PADDING, dtype=np.int32)
         bags[tags["row"].unique().to_numpy(), 0] = UNKNOWN
         known = tags.filter(pl.col("index") != UNKNOWN).with_columns(place=pl.int_range(pl.len()).over("row"))
         known = known.filter(pl.col("place") < self.width)
@@ -85,33 +99,24 @@ class Tags:
         return bags
 
 
-def column_of(frame: pl.DataFrame, column: str) -> pl.Series:
-    """The column, or as many nulls where the frame does not have it."""
-    return frame[column] if column in frame.columns else pl.Series(column, [None] * frame.height, dtype=pl.String)
-
-
-def _refuse_lists(frame: pl.DataFrame, column: str) -> None:
-    if column_of(frame, column).dtype.is_nested():
-        raise InputError(f"column {column!r} is categorical, but holds lists", fix='declare it "tags" or "vector"')
-
-
-def _separator(values: pl.Series) -> str | None:
+def _separator(bags: Coded) -> str | None:
     """The first of | ; , and blank that at least one value in a hundred contains."""
-    if values.dtype.is_nested():
+    if bags.values.dtype.is_nested():
         return None
-    text = values.drop_nulls().cast(pl.String)
+    counts, text = bags.counts(), bags.values.cast(pl.String)
+    given = counts[:-1].sum()
     for separator in SEPARATORS:
-        if len(text) and (text.str.contains(separator, literal=True).mean() or 0.0) >= 0.01:  # type: ignore[operator]
+        holds = text.str.contains(separator, literal=True).fill_null(False).to_numpy()
+        if given and counts[holds].sum() / given >= 0.01:
             return separator
     return None
 
 
-def _explode(frame: pl.DataFrame, column: str, separator: str | None) -> pl.DataFrame:
+def _explode(values: pl.Series, separator: str | None) -> pl.DataFrame:
     """One row per (row, tag), in order, without empty tags and repetitions."""
-    values = column_of(frame, column)
     if not values.dtype.is_nested():
         values = values.cast(pl.String)
         values = values.str.split(separator) if separator else pl.select(pl.concat_list(values)).to_series()
-    rows = pl.DataFrame({"row": np.arange(frame.height), "tag": values}).explode("tag")
+    rows = pl.DataFrame({"row": np.arange(len(values)), "tag": values}).explode("tag")
     rows = rows.with_columns(tag=key_strings(rows["tag"]).str.strip_chars())
     return rows.filter(pl.col("tag") != "").unique(["row", "tag"], maintain_order=True)

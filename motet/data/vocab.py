@@ -8,6 +8,7 @@ import polars as pl
 
 from motet.batch import UNKNOWN
 from motet.data.arrays import Floats, Ids, Ints
+from motet.data.coded import Coded
 
 FIRST_KEY = UNKNOWN + 1
 """The index of the first key of a vocab, and the row of the first known user or item."""
@@ -21,11 +22,11 @@ class Vocab:
     counts: Ints  # [keys] train rows
 
     @classmethod
-    def fit(cls, keys: pl.Series, weights: Floats | None = None, *, min_count: int = 1) -> "Vocab":
+    def fit(cls, keys: Coded, weights: Floats | None = None, *, min_count: int = 1) -> "Vocab":
         """The vocab of train's keys; `weights` counts each row that often. A null is the key "" (missing)."""
-        frame = pl.DataFrame({"key": key_strings(keys), "count": np.ones(len(keys)) if weights is None else weights})
         counted = (
-            frame.group_by("key")
+            pl.DataFrame({"key": key_strings(keys.values), "count": keys.counts(weights)})
+            .group_by("key")
             .agg(pl.col("count").sum())
             .filter(pl.col("count") >= max(min_count, 1))
             .sort("count", "key", descending=[True, False])
@@ -37,9 +38,9 @@ class Vocab:
         """Table rows it needs: one for unknown and one for each key; padding is shared and not counted."""
         return 1 + len(self.keys)
 
-    def indices(self, keys: pl.Series) -> Ids:
+    def indices(self, keys: Coded) -> Ids:
         """The index of each key, 1 where it is not in the vocab."""
-        return row_numbers(key_strings(keys), self.keys)
+        return row_numbers(Coded(keys.codes, key_strings(keys.values)), self.keys)
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,11 +52,12 @@ class Vocab:
         return cls(frame["key"], frame["count"].to_numpy())
 
 
-def row_numbers(keys: pl.Series, known: pl.Series) -> Ids:
+def row_numbers(keys: Coded, known: pl.Series) -> Ids:
     """2 + the position of each key in `known`, 1 where it does not occur."""
     table = pl.DataFrame({"key": known, "index": np.arange(FIRST_KEY, FIRST_KEY + len(known), dtype=np.int32)})
-    joined = keys.alias("key").to_frame().join(table, on="key", how="left", maintain_order="left")
-    return joined["index"].fill_null(UNKNOWN).to_numpy().astype(np.int32)
+    joined = keys.values.alias("key").to_frame().join(table, on="key", how="left", maintain_order="left")
+    rows: Ids = joined["index"].fill_null(UNKNOWN).to_numpy().astype(np.int32)[keys.codes]
+    return rows
 
 
 def key_strings(keys: pl.Series) -> pl.Series:

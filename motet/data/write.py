@@ -7,12 +7,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from motet.data.arrays import Numbers, save_array
+from motet.data.arrays import Ids, Numbers, save_array
+from motet.data.coded import Coded
+from motet.data.columns import save_columns
 from motet.data.entities import vector_array
 from motet.data.features import Packed
 from motet.data.logged import Logged
 from motet.data.numbers import values_of
-from motet.data.pack import Past, Tables
+from motet.data.pack import PackedColumns, Past, Tables
+from motet.data.store import Table
 from motet.data.transforms import save_features
 from motet.data.vocab import FIRST_KEY, key_strings
 from motet.schema import Schema
@@ -35,9 +38,9 @@ def write_arrays(
     _write_entities(folder, "user", logged.users, packed.users, schema)
     _write_entities(folder, "item", logged.items, packed.items, schema)
     save_array(folder / "items" / "kind.npy", logged.kinds.kind_I)
-    past.events.save(folder / "events")
-    save_array(folder / "log" / "labels.npy", logged.labels_NT)
-    save_array(folder / "log" / "known_at.npy", logged.known_at_NT)
+    rows = len(logged.time_N)
+    save_columns(folder / "log" / "labels.npy", logged.labels_TN, rows, np.float32)
+    save_columns(folder / "log" / "known_at.npy", logged.known_at_TN, rows, np.float64)
     _write_impressions(folder / "impressions", logged, packed.context, past, schema)
     if edges is not None:
         edges.write_parquet(folder / "edges.parquet")
@@ -62,45 +65,45 @@ def _write_entities(
             save_array(at / f"vector.{name}.npy", np.concatenate([blank, vectors]))
 
 
-def _write_impressions(at: Path, logged: Logged, context: Packed, past: Past, schema: Schema) -> None:
-    start, end = past.events.before(logged.user_N, logged.scenario_N, logged.time_N)
+def _write_impressions(at: Path, logged: Logged, context: PackedColumns, past: Past, schema: Schema) -> None:
+    rows, frame = len(logged.time_N), logged.frame
+    save_columns(at / "labels.npy", logged.targets_TN, rows, np.float32)
+    save_columns(at / "context_ids.npy", context.ids, rows, np.int32)
+    save_columns(at / "context_numbers.npy", context.numbers, rows, np.float32)
+    save_columns(at / "pair_numbers.npy", past.pair_numbers, rows, np.float32)
     arrays: dict[str, NDArray[np.generic]] = {
         "user": logged.user_N,
         "item": logged.item_N,
         "scenario": logged.scenario_N,
         "split": logged.split_N,
         "time": logged.time_N,
-        "row": logged.row_N,
-        "labels": logged.targets_NT,
-        "context_ids": context.ids_RK,
-        "context_numbers": context.numbers_RN,
-        "pair_numbers": past.pair_numbers_NP,
-        "history_start": start,
-        "history_end": end,
+        "row": np.arange(rows) if frame.taken is None else frame.taken.astype(np.int64),
     }
     columns = schema.columns
     if columns.request is not None:
-        arrays["request"] = _codes(logged.frame[columns.request])
+        arrays["request"] = _codes(frame.coded(columns.request))
     for name in ("position", "propensity"):
         if (column := getattr(columns, name)) is not None:
-            arrays[name] = values_of(logged.frame, column).astype(np.float32)
+            arrays[name] = values_of(frame, column).astype(np.float32)
     if schema.references:
-        arrays["references"] = _references(logged.frame, schema)
+        arrays["references"] = _references(frame, schema)
     for name, array in arrays.items():
         save_array(at / f"{name}.npy", array)
     texts = [name for name, f in schema.features.of("context").items() if f.form in {"text", "vector"}]
     if texts:
-        logged.frame.select(texts).write_parquet(at / "texts.parquet")
+        frame.select(texts).write_parquet(at / "texts.parquet")
 
 
-def _codes(keys: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+def _codes(keys: Coded) -> Ids:
     """Equal numbers for equal keys, from 0; -1 where there is none."""
-    text = key_strings(keys)
-    codes = text.set(text == "", None).rank("dense").cast(pl.Int32) - 1
-    return codes.fill_null(-1).to_numpy().astype(np.int32)
+    text = key_strings(keys.values)
+    missing = (text == "").to_numpy() | (keys.counts() == 0)
+    numbers = text.set(pl.Series(missing), None).rank("dense").cast(pl.Int32) - 1
+    found: Ids = numbers.fill_null(-1).to_numpy().astype(np.int32)[keys.codes]
+    return found
 
 
-def _references(frame: pl.DataFrame, schema: Schema) -> Numbers:
+def _references(frame: Table, schema: Schema) -> Numbers:
     """Predictions of other models, nan where they say nothing. [N, R, T]"""
     found = np.full((frame.height, len(schema.references), len(schema.tasks)), np.nan, dtype=np.float32)
     for place, reference in enumerate(schema.references):

@@ -2,33 +2,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.data.arrays import Grouped, bisect_before, dense_codes, load_array, save_array, segment_sums
+from motet.data.arrays import bisect_before, dense_codes, load_array, ordered_by, save_array
 
 
-@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 6)), max_size=40), st.integers(-1, 8))
-def test_before_counts_exactly_the_events_of_the_group_that_are_strictly_earlier(events, at):
-    group, time = np.array([g for g, _ in events], int), np.array([float(t) for _, t in events])
-    grouped = Grouped.of(group, time, 4)
-    start, end = grouped.before(np.arange(4), np.full(4, float(at)))
-    for g in range(4):
-        seen = grouped.order_E[start[g] : end[g]]
-        assert sorted(seen) == [i for i, (eg, et) in enumerate(events) if eg == g and et < at]
-        assert np.all(np.diff(time[seen]) >= 0)
-
-
-def test_events_of_equal_time_keep_their_given_order():
-    grouped = Grouped.of(np.array([1, 0, 1, 1]), np.array([5.0, 5.0, 5.0, 1.0]), 2)
-    assert grouped.order_E.tolist() == [1, 3, 0, 2]
+@given(st.lists(st.integers(0, 3), max_size=40), st.sampled_from([4, 2**60]))
+def test_positions_come_in_order_of_group_and_keep_their_order_within_it(group, groups):
+    assert ordered_by(np.array(group, np.int64), groups).tolist() == sorted(range(len(group)), key=lambda i: group[i])
 
 
 def test_bisect_before_in_an_empty_segment_stays_at_its_start():
     at = bisect_before(np.array([1.0, 2.0]), np.array([0, 2, 1]), np.array([0, 2, 2]), np.array([9.0, 9.0, 2.0]))
     assert at.tolist() == [0, 2, 1]
-
-
-def test_segment_sums_are_the_sums_of_the_segments():
-    sums = segment_sums(np.array([[1.0], [2.0], [4.0]]), np.array([0, 1, 3]), np.array([2, 3, 3]))
-    assert sums.ravel().tolist() == [3.0, 6.0, 0.0]
 
 
 def test_dense_codes_differ_for_different_parts_and_are_minus_one_outside_their_size():

@@ -7,9 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 from pydantic import ValidationError
+from stored import tables_of, unstored
 
-from motet.data.clean import ROW, Clean, Removal, clean
-from motet.data.files import RawTables
+from motet.data.clean import Clean, Removal, clean
+from motet.data.tables import Tables
 from motet.errors import InputError
 from motet.schema import Schema
 from motet.settings import parse
@@ -47,16 +48,15 @@ def log(rows: int = 100, **columns: Any) -> pl.DataFrame:
     return pl.DataFrame(frame, strict=False)
 
 
-def run(frame: pl.DataFrame, config: Schema | None = None, **settings: Any) -> tuple[RawTables, dict[str, Removal]]:
-    raw = RawTables(impressions=frame, users=None, items=None, edges=None, files=())
-    tables, removals = clean(raw, config or schema(), Clean(**settings))
+def run(frame: pl.DataFrame, config: Schema | None = None, **settings: Any) -> tuple[Tables, dict[str, Removal]]:
+    tables, removals = clean(tables_of(frame), config or schema(), Clean(**settings))
     return tables, {removal.rule: removal for removal in removals}
 
 
 def test_clean_rows_pass_unchanged_and_nothing_is_reported() -> None:
     tables, removals = run(log())
     assert removals == {}
-    assert tables.impressions.drop(ROW).equals(log().with_columns(pl.col("time").cast(pl.Float64)))
+    assert unstored(tables.impressions).equals(log().with_columns(pl.col("time").cast(pl.Float64)))
 
 
 def test_exact_duplicates_keep_the_first() -> None:
@@ -71,7 +71,8 @@ def test_exact_duplicates_keep_the_first() -> None:
 
 def test_each_row_keeps_its_place_in_the_files() -> None:
     tables, _ = run(log(user={4: None}, item={90: None}))
-    assert tables.impressions[ROW].to_list() == [row for row in range(100) if row not in {4, 90}]
+    assert tables.impressions.taken is not None
+    assert tables.impressions.taken.tolist() == [row for row in range(100) if row not in {4, 90}]
 
 
 def test_without_a_time_column_equal_rows_are_different_events() -> None:
@@ -192,7 +193,7 @@ def attributes(key: str, keys: list[str | None], **columns: Any) -> pl.DataFrame
 
 def test_users_table_keeps_the_last_row_of_a_key() -> None:
     users = attributes("user", ["u0", "u1", None, "u0"], age=[1.0, 2.0, 3.0, float("inf")])
-    raw = RawTables(impressions=log(), users=users, items=None, edges=None, files=())
+    raw = tables_of(log(), users=users)
     config = schema(features={"user": {"age": "numeric"}})
     tables, removals = clean(raw, config, Clean())
     assert tables.users is not None
@@ -212,7 +213,7 @@ def test_items_without_a_listed_kind_go_with_their_impressions() -> None:
         columns={"user": "user", "item": "item", "time": "time", "scenario": "surface", "kind": "kind"},
         kinds=[{"name": "goods"}],
     )
-    raw = RawTables(impressions=log(), users=None, items=items, edges=None, files=())
+    raw = tables_of(log(), items=items)
     tables, removals = clean(raw, config, Clean())
     assert tables.items is not None
     assert tables.items["item"].to_list() == ["i0"]
@@ -222,7 +223,7 @@ def test_items_without_a_listed_kind_go_with_their_impressions() -> None:
 
 
 def test_removed_rows_are_written_one_file_per_rule(tmp_path: Path) -> None:
-    raw = RawTables(impressions=log(user={4: None}, click={7: 9}), users=None, items=None, edges=None, files=())
+    raw = tables_of(log(user={4: None}, click={7: 9}))
     clean(raw, schema(), Clean(write_removed=True), tmp_path / "removed")
     assert sorted(p.name for p in (tmp_path / "removed").iterdir()) == [
         "label_out_of_range_click.parquet",

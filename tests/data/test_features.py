@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from motet.data.features import CLOCK, FitRows, clock_numbers, fit_features
+from motet.data.coded import Coded
+from motet.data.features import CLOCK, clock_numbers, fit_features
 from motet.data.numbers import Buckets, Number
+from motet.data.rows import FitRows
 from motet.data.tags import Tags
 from motet.data.transforms import load_features, save_features
 from motet.errors import InputError
@@ -168,13 +170,13 @@ def test_buckets_are_train_quantiles_and_missing_is_unknown():
 
 def tags(values, **feature) -> Tags:
     frame = pl.DataFrame({"x": values})
-    return Tags.fit("x", Feature(form="tags", **({"min_count": 1} | feature)), frame, np.ones(len(values)))
+    return Tags.fit("x", Feature(form="tags", **({"min_count": 1} | feature)), FitRows(frame, np.ones(len(values))))
 
 
 def test_tags_are_cut_at_the_separator_found_and_kept_once_in_order():
     fitted = tags(["a b|c", "c|c| a b ", None, ""])
     assert fitted.separator == "|"
-    ab, c = fitted.vocab.indices(pl.Series(["a b", "c"])).tolist()
+    ab, c = fitted.vocab.indices(Coded.of(pl.Series(["a b", "c"]))).tolist()
     assert fitted.indices(pl.DataFrame({"x": ["a b|c", "c|c| a b ", None, "", "new", "new|c"]})).tolist() == [
         [ab, c], [c, ab], [0, 0], [0, 0], [1, 0], [c, 0]
     ]  # fmt: skip

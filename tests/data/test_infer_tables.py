@@ -113,7 +113,7 @@ def test_any_column_name_survives_into_the_file(tmp_path_factory: pytest.TempPat
     assert {f"click {flag}", f"rating {grade}"} <= {task.label for task in schema.tasks}
     assert f"dwell {number}" not in schema.features.of("context")
     assert set(schema.features.of("item")) == {tags, title}
-    read_tables(schema, folder)
+    read_tables(schema, folder, folder / "stored")
 
 
 def test_bad_input_no_file(tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stored import stored
 
 from motet.condition import parse_condition
+from motet.data.coded import Coded
 from motet.data.labels import Labels, condition_expr, label_values, labels_of
 from motet.errors import InputError
 from motet.schema import Schema
@@ -106,47 +108,48 @@ TIMES = np.arange(6, dtype=np.float64) * 100
 
 
 def run(*tasks: dict[str, Any], kinds: list[str] | None = None, **changes: Any) -> Labels:
-    kind_N = None if kinds is None else np.array(kinds)
-    return labels_of(LOG, schema(*tasks, **changes), TIMES, kind_N)
+    return labels_of(
+        stored(LOG), schema(*tasks, **changes), TIMES, None if kinds is None else Coded.of(pl.Series(kinds))
+    )
 
 
 def test_missing_labels_are_unobserved() -> None:
     found = run({"name": "click", "label": "click"}, {"name": "stars", "label": "rating", "form": "regression"})
-    np.testing.assert_array_equal(found.values_NT[:, 0], [1, 0, NAN, 1, 0, 1])
-    np.testing.assert_array_equal(found.values_NT[:, 1], [5, 3, NAN, NAN, 4, 1])
-    assert found.values_NT.dtype == np.float32
-    np.testing.assert_array_equal(found.known_at_NT, np.stack([TIMES, TIMES], axis=1))
+    np.testing.assert_array_equal(found.values_TN[0], [1, 0, NAN, 1, 0, 1])
+    np.testing.assert_array_equal(found.values_TN[1], [5, 3, NAN, NAN, 4, 1])
+    assert found.values_TN[0].dtype == np.float32
+    assert all(known_N is TIMES for known_N in found.known_at_TN)
 
 
 def test_positive_when_makes_the_label_only_where_its_column_stands() -> None:
     found = run({"name": "liked", "label": "rating", "positive_when": "rating >= 4"})
-    np.testing.assert_array_equal(found.values_NT[:, 0], [1, 0, NAN, NAN, 1, 0])
+    np.testing.assert_array_equal(found.values_TN[0], [1, 0, NAN, NAN, 1, 0])
 
 
 def test_observed_when_scenarios_and_kinds_restrict() -> None:
     task = {"name": "stars", "label": "rating", "form": "regression"}
     found = run(task | {"observed_when": "click = 1"})
-    np.testing.assert_array_equal(found.values_NT[:, 0], [5, NAN, NAN, NAN, NAN, 1])
+    np.testing.assert_array_equal(found.values_TN[0], [5, NAN, NAN, NAN, NAN, 1])
     found = run(task | {"scenarios": ["tv"]})
-    np.testing.assert_array_equal(found.values_NT[:, 0], [5, NAN, NAN, NAN, 4, NAN])
+    np.testing.assert_array_equal(found.values_TN[0], [5, NAN, NAN, NAN, 4, NAN])
     found = run(task | {"kinds": ["goods"]}, kinds=["goods", "goods", "goods", "x", "x", "x"])
-    np.testing.assert_array_equal(found.values_NT[:, 0], [5, 3, NAN, NAN, NAN, NAN])
+    np.testing.assert_array_equal(found.values_TN[0], [5, 3, NAN, NAN, NAN, NAN])
 
 
 def test_delay_and_known_at_say_from_when_a_label_is_known() -> None:
     found = run(
         {"name": "slow", "label": "click", "delay": "2m"}, {"name": "paid", "label": "click", "known_at": "paid_at"}
     )
-    np.testing.assert_array_equal(found.known_at_NT[:, 0], TIMES + 120)
-    np.testing.assert_array_equal(found.known_at_NT[:, 1], [100, 500, 400, 300, 500, 500])
+    np.testing.assert_array_equal(found.known_at_TN[0], TIMES + 120)
+    np.testing.assert_array_equal(found.known_at_TN[1], [100, 500, 400, 300, 500, 500])
 
 
 def test_label_that_matures_after_the_snapshot_is_unobserved() -> None:
     tables = {"impressions": "log", "snapshot": 350}
     found = run({"name": "slow", "label": "click", "delay": "2m"}, tables=tables)
-    np.testing.assert_array_equal(found.values_NT[:, 0], [1, 0, NAN, NAN, NAN, NAN])
+    np.testing.assert_array_equal(found.values_TN[0], [1, 0, NAN, NAN, NAN, NAN])
     found = run({"name": "slow", "label": "click", "delay": "2m"})
-    np.testing.assert_array_equal(found.values_NT[:, 0], [1, 0, NAN, 1, 0, 1])
+    np.testing.assert_array_equal(found.values_TN[0], [1, 0, NAN, 1, 0, 1])
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_task_that_cannot_be_observed_is_refused(task: dict[str, Any], message: 
 def test_label_column_without_any_value_is_refused() -> None:
     frame = LOG.with_columns(click=pl.lit(None, pl.Int64))
     with pytest.raises(InputError, match="its label column 'click' holds no value"):
-        labels_of(frame, schema({"name": "click", "label": "click"}), TIMES, None)
+        labels_of(stored(frame), schema({"name": "click", "label": "click"}), TIMES, None)
 
 
 @pytest.mark.parametrize(

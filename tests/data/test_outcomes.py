@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from stored import stored
 
 from motet.data.leak import EVIDENCE_ROWS
 from motet.data.outcomes import check_leaks
@@ -26,8 +27,8 @@ def schema(feature: Any) -> Schema:
 
 
 def look(feature: Any, spent: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> None:
-    frame = pl.DataFrame({"spent": spent})
-    check_leaks(schema(feature), frame, labels[:, None].astype(np.float32), np.ones(len(labels), np.bool_))
+    frame = stored(pl.DataFrame({"spent": spent}))
+    check_leaks(schema(feature), frame, [labels.astype(np.float32)], np.ones(len(labels), np.bool_))
 
 
 def test_an_outcome_is_refused_unless_it_is_promised_to_be_known_before() -> None:

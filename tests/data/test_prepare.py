@@ -324,7 +324,7 @@ def test_labels_of_train_known_only_after_valid_begins_are_not_learnt_from(base)
     assert (np.isnan(labels[~late, 1]) == ~goods[~late]).all()
     assert not np.isnan(labels[:, 0]).any()
     assert any("'buy' in train become known only after valid begins" in warning for warning in manifest["warnings"])
-    assert not np.isnan(data.running.log.labels_NT[rows][late & goods, 1]).any()
+    assert not np.isnan(data.running.log.labels_TN[1][rows][late & goods]).any()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from stored import stored, unstored
 
-from motet.data.tables import read_tables, scenario_of, times_of
+from motet.data.tables import Tables, read_tables, scenario_of, times_of
 from motet.errors import InputError
 from motet.schema import Schema
 from motet.settings import parse
@@ -23,6 +24,10 @@ def schema(**changes: Any) -> Schema:
     return parse(Schema, data | changes)
 
 
+def read(schema: Schema, base: Path) -> Tables:
+    return read_tables(schema, base, base / "stored")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "log.csv").write_text(
@@ -35,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_keys_are_text_missing_keys_null_and_rows_in_order(folder: Path) -> None:
-    tables = read_tables(schema(), folder)
+    tables = read(schema(), folder)
     assert tables.impressions["user"].to_list() == ["007", "8", None]
     assert tables.impressions["item"].to_list() == ["1", None, "2"]
     assert tables.impressions["surface"].to_list() == ["tv", "tv", None]
@@ -47,7 +52,7 @@ def test_keys_are_text_missing_keys_null_and_rows_in_order(folder: Path) -> None
 
 
 def test_only_the_schemas_columns_are_kept(folder: Path) -> None:
-    tables = read_tables(schema(), folder)
+    tables = read(schema(), folder)
     assert tables.impressions.columns == ["user", "item", "time", "surface", "click", "hour"]
     assert [file.path for file in tables.files] == ["log.csv", "users.csv", "items.parquet"]
     assert tables.edges is None
@@ -57,7 +62,7 @@ def test_keys_of_different_spellings_are_the_same_user(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("time,user,item,surface,click,hour\n5,7.0,1,tv,1,3\n6,8.0,2,tv,0,4\n")
     pl.DataFrame({"user": [7, 8], "age": [1, 2]}).write_csv(tmp_path / "users.csv")
     pl.DataFrame({"item": [1, 2], "kind": ["a", "b"], "price": [1.0, 2.0]}).write_parquet(tmp_path / "items.parquet")
-    tables = read_tables(schema(), tmp_path)
+    tables = read(schema(), tmp_path)
     assert tables.users is not None
     assert tables.impressions["user"].to_list() == tables.users["user"].to_list() == ["7", "8"]
 
@@ -73,21 +78,22 @@ def test_fractional_and_categorical_keys_stay_distinct(tmp_path: Path) -> None:
             "tasks": [{"name": "c", "label": "c"}],
         },
     )
-    found = read_tables(plain, tmp_path).impressions
-    assert found.rows() == [("1.5", "a", 0), ("1.0", "b", 1)]
+    found = read(plain, tmp_path).impressions
+    assert unstored(found).rows() == [("1.5", "a", 0), ("1.0", "b", 1)]
     assert times_of(found, plain).tolist() == [0.0, 1.0]
-    assert scenario_of(found, plain).to_list() == ["all", "all"]
+    scenarios = scenario_of(found, plain)
+    assert scenarios.values.gather(scenarios.codes).to_list() == ["all", "all"]
 
 
 def test_times_are_seconds_with_nan_where_missing(folder: Path) -> None:
-    frame = pl.DataFrame({"time": ["2022-04-10T08:59:09Z", None]})
+    frame = stored(pl.DataFrame({"time": ["2022-04-10T08:59:09Z", None]}))
     np.testing.assert_array_equal(times_of(frame, schema()), [1_649_581_149.0, np.nan])
 
 
 def test_edges_are_read(folder: Path) -> None:
     (folder / "edges.csv").write_text("source,relation,target,since\n1,friend,2,2020\n")
     tables = {"impressions": "log.csv", "users": "users.csv", "items": "items.parquet", "edges": "edges.csv"}
-    found = read_tables(schema(tables=tables), folder).edges
+    found = read(schema(tables=tables), folder).edges
     assert found is not None
     assert found.rows() == [("1", "friend", "2")]
 
@@ -117,14 +123,14 @@ def test_edges_are_read(folder: Path) -> None:
 )
 def test_what_does_not_fit_is_named_with_a_fix(folder: Path, changes: dict[str, Any], message: str, fix: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        read_tables(schema(**changes), folder)
+        read(schema(**changes), folder)
     assert fix in caught.value.fix
 
 
 def test_table_without_rows_is_refused(folder: Path) -> None:
     (folder / "log.csv").write_text("time,user,item,surface,click,hour\n")
     with pytest.raises(InputError, match="has no rows"):
-        read_tables(schema(), folder)
+        read(schema(), folder)
 
 
 def test_key_column_of_lists_is_refused(tmp_path: Path) -> None:
@@ -135,4 +141,4 @@ def test_key_column_of_lists_is_refused(tmp_path: Path) -> None:
         "tasks": [{"name": "c", "label": "c"}],
     }
     with pytest.raises(InputError, match="which is no key"):
-        read_tables(parse(Schema, data), tmp_path)
+        read(parse(Schema, data), tmp_path)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from motet.data.files import RawTables, source_file, text_bytes
+from motet.data.delimited import text_bytes
+from motet.data.files import RawTables, source_file
 from motet.data.sources.reader import Reader, find, header, missing
 
 FILES = "NAME.user_sequence.txt and NAME.item_keywords.txt for each category NAME, plain or .gz"

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from motet.data.files import RawTables, SourceFile, read_file, source_file, text_bytes
+from motet.data.delimited import text_bytes
+from motet.data.files import RawTables, SourceFile, read_file, source_file
 from motet.data.sources.reader import Reader, find, header, missing
 from motet.errors import InputError
 

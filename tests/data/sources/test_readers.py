@@ -2,31 +2,34 @@
 
 import gzip
 import tomllib
+from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import polars as pl
 import pytest
 
 from motet.data.clean import Clean, clean
-from motet.data.files import RawTables
 from motet.data.labels import Labels, labels_of
 from motet.data.sources import READERS
 from motet.data.split import Split, assign, check
-from motet.data.tables import read_tables, scenario_of, times_of
+from motet.data.tables import Tables, read_tables, scenario_of, times_of
 from motet.errors import InputError
 from motet.schema import Schema
 from motet.settings import parse
 
+WORK, NUMBERS = TemporaryDirectory(prefix="motet-stored-"), count()
 SHARED = Path(__file__).resolve().parents[3] / "../shared/data"
 
 
-def through(name: str, folder: Path, *, splits: bool = True) -> tuple[RawTables, Labels, list[int]]:
+def through(name: str, folder: Path, *, splits: bool = True) -> tuple[Tables, Labels, list[int]]:
     """A reader's schema and tables through cleaning, labels and split."""
     data = tomllib.loads(READERS[name].schema_toml(folder))
     how = parse(Split, data.pop("split"))
     schema = parse(Schema, {name: value for name, value in data.items() if name not in {"history", "running"}})
-    tables, _ = clean(read_tables(schema, folder), schema, Clean())
+    work = Path(WORK.name) / str(next(NUMBERS))
+    tables, _ = clean(read_tables(schema, folder, work), schema, Clean())
     rows = tables.impressions
     times_N = times_of(rows, schema)
     labels = labels_of(rows, schema, times_N, None)
@@ -34,8 +37,8 @@ def through(name: str, folder: Path, *, splits: bool = True) -> tuple[RawTables,
         return tables, labels, []
     user_N = rows[schema.columns.user].rank("dense").to_numpy()
     scenario = scenario_of(rows, schema)
-    names = scenario.unique().sort().to_list()
-    scenario_N = scenario.replace_strict(names, list(range(len(names)))).to_numpy()
+    names = scenario.values.gather(scenario.occurring()).to_list()
+    scenario_N = np.argsort(scenario.occurring())[np.searchsorted(np.sort(scenario.occurring()), scenario.codes)]
     column = rows[schema.columns.split] if schema.columns.split else None
     split_N = assign(schema, how, times_N, user_N, scenario_N, column)
     check(split_N, how, times_N, user_N, scenario_N, names)
@@ -130,7 +133,7 @@ def test_kuairand_core_as_measured() -> None:
     tables, labels, counts = through("kuairand", shared("kuairand"))
     assert tables.impressions.height == 41_828 - 121
     assert [table.height for table in (tables.users, tables.items) if table is not None] == [664, 9_359]
-    np.testing.assert_allclose(np.nanmean(labels.values_NT, axis=0), [0.658, 0.463, 0.053, 0.030, 0.808], atol=5e-4)
+    np.testing.assert_allclose(np.nanmean(labels.values_TN, axis=1), [0.658, 0.463, 0.053, 0.030, 0.808], atol=5e-4)
     assert counts == pytest.approx([33_366, 4_171, 4_171], abs=2)
     assert len(tables.files) == 2
 
@@ -152,7 +155,7 @@ def test_movielens_100k_layout_in_latin_1(tmp_path: Path) -> None:
     assert tables.items.row(0) == ("1", "Amélie 1 (1995)", 1995, "Animation|Children's")
     assert tables.impressions["scenario"].unique().sort().to_list() == ["age 1-24", "age 25-34", "age 35+"]
     assert counts == [48, 6, 6]
-    np.testing.assert_array_equal(labels.values_NT[:4], [[0, 0, 3], [1, 0, 4], [1, 1, 5], [0, 0, 1]])
+    np.testing.assert_array_equal(np.stack(labels.values_TN, axis=1)[:4], [[0, 0, 3], [1, 0, 4], [1, 1, 5], [0, 0, 1]])
 
 
 def test_movielens_1m_layout(tmp_path: Path) -> None:
@@ -180,7 +183,7 @@ def test_movielens_latest_layout_uses_release_bands(tmp_path: Path) -> None:
     tables, labels, _ = through("movielens", tmp_path, splits=False)
     expected = ["before 1980" if y < 1980 else "1980-1999" if y < 2000 else "2000 and later" for y in years]
     assert tables.impressions["scenario"].to_list() == expected
-    np.testing.assert_array_equal(labels.values_NT[:, 1], [0] * 9 + [1])
+    np.testing.assert_array_equal(labels.values_TN[1], [0] * 9 + [1])
     assert tables.users is None
 
 
@@ -239,7 +242,7 @@ def test_aliexpress_countries_are_scenarios_and_pages_are_users(tmp_path: Path) 
 def test_tiny_samples_load() -> None:
     folder = shared("samples")
     tables, labels, counts = through("aliexpress", folder)
-    assert (tables.impressions.height, sum(counts), labels.values_NT.shape) == (120, 120, (120, 2))
+    assert (tables.impressions.height, sum(counts), np.shape(labels.values_TN)) == (120, 120, (2, 120))
     tables, _, counts = through("ali_ccp", folder)
     assert counts == [100, 50, 50]
     assert tables.impressions["301"].unique().sort().to_list() == ["1", "2", "3"]
@@ -250,7 +253,7 @@ def test_amazon_sequences_become_positions(tmp_path: Path) -> None:
     write(tmp_path / "Games.user_sequence.txt", "u1 d e f\n")
     write(tmp_path / "Toys.item_keywords.txt.gz", "a |▁train|mas|▁island\nb |▁game\n")
     tables, labels, counts = through("amazon", tmp_path)
-    assert tables.impressions.select("user_id", "item_id", "category").rows()[:4] == [
+    assert tables.impressions.select(["user_id", "item_id", "category"]).rows()[:4] == [
         ("u1", "d", "Games"),
         ("u1", "e", "Games"),
         ("u1", "f", "Games"),
@@ -258,7 +261,7 @@ def test_amazon_sequences_become_positions(tmp_path: Path) -> None:
     ]
     assert tables.impressions["position"].to_list() == [0, 1, 2, 0, 1, 2, 3, 0, 1, 2]
     assert counts == [4, 3, 3]
-    assert labels.values_NT.min() == 1
+    assert np.min(labels.values_TN) == 1
     assert tables.items is not None
     items = {row["item_id"]: row for row in tables.items.iter_rows(named=True)}
     assert items["a"] == {
