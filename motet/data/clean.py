@@ -5,10 +5,9 @@ Values become missing that are outside their label's range or are not finite. A 
 own table. Nothing is dropped silently: every rule that found something gives a `Removal`.
 """
 
-import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,15 +18,13 @@ from pydantic import field_validator
 
 from motet.data.clock import DAY, is_order_index, moment
 from motet.data.labels import label_values
+from motet.data.removals import MISSING, Log, Removal, stored_at
 from motet.data.store import HASH, Table
 from motet.data.tables import Tables, times_of
 from motet.errors import InputError
 from motet.schema import Owner, Schema, Task
-from motet.settings import atomic_file, settings
+from motet.settings import settings
 
-Effect = Literal["row removed", "value made missing", "kept"]
-_REMOVED: Effect = "row removed"
-_MISSING: Effect = "value made missing"
 BAD_SHARE = 0.05
 """More than this share of a column's values being wrong means a wrong column or form, not dirt."""
 _COMPARED = 200_000  # rows of equal hash that are compared at a time
@@ -53,56 +50,6 @@ class Clean:
         return value
 
 
-@dataclass(frozen=True)
-class Removal:
-    """What one rule found."""
-
-    rule: str
-    rows: int
-    why: str
-    example: str | None
-    effect: Effect = "row removed"
-
-
-@dataclass
-class _Log:
-    """Collects removals and, with a folder, writes the rows of each."""
-
-    folder: Path | None
-    removals: list[Removal] = field(default_factory=list)
-
-    def record(
-        self, rule: str, why: str, rows: pl.DataFrame | Table, bad: pl.Series, effect: Effect = _REMOVED
-    ) -> None:
-        """Note the bad ones among the rows, if there are any."""
-        places = np.flatnonzero(bad.to_numpy())
-        if not len(places):
-            return
-        first = _some(rows, places[:1]).row(0, named=True)
-        shown = ", ".join(f"{name}={value}" for name, value in list(first.items())[:6])
-        example = f"row {_stored(rows, places[:1])[0] + 1}: {shown}" if isinstance(rows, Table) else shown
-        self.removals.append(Removal(rule, len(places), why, example, effect))
-        if self.folder is not None:
-            found = _some(rows, places)
-            if isinstance(rows, Table):
-                found.insert_column(0, pl.Series("row", _stored(rows, places), dtype=pl.UInt32))
-            name = re.sub(r"\W+", "_", rule.lower()).strip("_")
-            with atomic_file(self.folder / f"{name}.parquet") as file:
-                found.write_parquet(file)
-
-    def drop(self, rows: Table, bad: pl.Series, rule: str, why: str) -> Table:
-        """The rows without the bad ones."""
-        if not bad.any():
-            return rows
-        self.record(rule, why, rows, bad)
-        return rows.take(np.flatnonzero(~bad.to_numpy()))
-
-    def drop_listed(self, table: pl.DataFrame, bad: pl.Series, rule: str, why: str) -> pl.DataFrame:
-        """The users or items without the bad ones."""
-        self.record(rule, why, table, bad)
-        return table.filter(~bad) if bad.any() else table
-
-
 def clean(
     tables: Tables, schema: Schema, settings: Clean, removed_folder: Path | None = None
 ) -> tuple[Tables, tuple[Removal, ...]]:
@@ -110,7 +57,7 @@ def clean(
 
     In the result the time column holds float64 seconds (or the order index), and numeric features hold numbers.
     """
-    log = _Log(removed_folder if settings.write_removed else None)
+    log = Log(removed_folder if settings.write_removed else None)
     rows = tables.impressions
     rows = _drop_duplicates(rows, schema, settings, log)
     rows = _drop_missing_keys(rows, schema, log)
@@ -133,7 +80,7 @@ def clean(
     return replace(tables, impressions=rows, users=users, items=items), tuple(log.removals)
 
 
-def _drop_duplicates(rows: Table, schema: Schema, settings: Clean, log: _Log) -> Table:
+def _drop_duplicates(rows: Table, schema: Schema, settings: Clean, log: Log) -> Table:
     """Only rows whose hashes meet again are compared."""
     if not settings.duplicates or schema.columns.time is None:
         return rows
@@ -159,7 +106,7 @@ def _cuts(ordered: NDArray[np.uint64]) -> NDArray[np.int64]:
     return np.unique(np.searchsorted(ordered, wanted))
 
 
-def _drop_missing_keys(rows: Table, schema: Schema, log: _Log) -> Table:
+def _drop_missing_keys(rows: Table, schema: Schema, log: Log) -> Table:
     for role in ("user", "item", "scenario"):
         column = getattr(schema.columns, role)
         if column is not None:
@@ -167,7 +114,7 @@ def _drop_missing_keys(rows: Table, schema: Schema, log: _Log) -> Table:
     return rows
 
 
-def _drop_unlisted_scenarios(rows: Table, schema: Schema, log: _Log) -> Table:
+def _drop_unlisted_scenarios(rows: Table, schema: Schema, log: Log) -> Table:
     column, names = schema.columns.scenario, [scenario.name for scenario in schema.scenarios]
     if column is None or not names:
         return rows
@@ -176,7 +123,7 @@ def _drop_unlisted_scenarios(rows: Table, schema: Schema, log: _Log) -> Table:
     )
 
 
-def _drop_impossible_times(rows: Table, schema: Schema, settings: Clean, log: _Log) -> Table:
+def _drop_impossible_times(rows: Table, schema: Schema, settings: Clean, log: Log) -> Table:
     """Also turns the time column into seconds."""
     column = schema.columns.time
     if column is None:
@@ -201,14 +148,14 @@ def _drop_impossible_times(rows: Table, schema: Schema, settings: Clean, log: _L
     return rows
 
 
-def _hide_bad_labels(rows: Table, schema: Schema, log: _Log) -> Table:
+def _hide_bad_labels(rows: Table, schema: Schema, log: Log) -> Table:
     for task in schema.tasks:
         if task.positive_when is None:
             rows = _hide_bad_label(rows, task, log)
     return rows
 
 
-def _hide_bad_label(rows: Table, task: Task, log: _Log) -> Table:
+def _hide_bad_label(rows: Table, task: Task, log: Log) -> Table:
     """A label out of range becomes unobserved; the row's other labels stay."""
     given = rows[task.label]
     values, (low, high) = label_values(given), task.range
@@ -218,7 +165,7 @@ def _hide_bad_label(rows: Table, task: Task, log: _Log) -> Table:
         return rows
     wish = "0, 1, true or false" if task.form == "binary" else f"a number from {low:g} to {high:g}"
     _refuse_wrong_column(rows, task, given, bad, wish)
-    log.record(f"label out of range: {task.name}", f"{task.label!r} should be {wish}", rows, bad, _MISSING)
+    log.record(f"label out of range: {task.name}", f"{task.label!r} should be {wish}", rows, bad, MISSING)
     return rows.with_column(given.to_frame().select(pl.when(~bad).then(pl.col(task.label))).to_series())
 
 
@@ -228,7 +175,7 @@ def _refuse_wrong_column(rows: Table, task: Task, given: pl.Series, bad: pl.Seri
         return
     wrong = given.filter(bad)
     values = ", ".join(repr(value) for value in wrong.unique(maintain_order=True).head(3).to_list())
-    row = int(_stored(rows, np.flatnonzero(bad.to_numpy())[:1])[0]) + 1
+    row = int(stored_at(rows, np.flatnonzero(bad.to_numpy())[:1])[0]) + 1
     message = (
         f"label column {task.label!r} holds {values} (first in row {row}); {share:.0%} of its values are not {wish}"
     )
@@ -237,7 +184,7 @@ def _refuse_wrong_column(rows: Table, task: Task, given: pl.Series, bad: pl.Seri
 
 
 def _attributes(
-    table: pl.DataFrame | None, schema: Schema, owner: Literal["user", "item"], log: _Log
+    table: pl.DataFrame | None, schema: Schema, owner: Literal["user", "item"], log: Log
 ) -> pl.DataFrame | None:
     """A users or items table with one row per key, the last, and finite numbers."""
     if table is None:
@@ -258,14 +205,14 @@ def _numeric(schema: Schema, owner: Owner) -> list[str]:
     return [name for name, feature in schema.features.of(owner).items() if feature.form == "numeric"]
 
 
-def _finite(table: pl.DataFrame | Table, column: str, owner: Owner, log: _Log) -> pl.Series | None:
+def _finite(table: pl.DataFrame | Table, column: str, owner: Owner, log: Log) -> pl.Series | None:
     """A numeric feature without what is nan, infinite or no number; None if it may stay as it is."""
     given = table[column]
     numbers = _numbers(given, owner)
     bad = _present(given, nan=True) & ~numbers.is_finite().fill_null(False)
     if not bad.any() and given.dtype != pl.String:
         return None
-    log.record(f"number not finite: {column}", "nan, infinite or no number", table, bad, _MISSING)
+    log.record(f"number not finite: {column}", "nan, infinite or no number", table, bad, MISSING)
     return numbers.zip_with(~bad, pl.Series([None], dtype=pl.Float64)).alias(column)
 
 
@@ -291,7 +238,7 @@ def _present(column: pl.Series, *, nan: bool = False) -> pl.Series:
     return present & (column.str.strip_chars() != "").fill_null(False) if column.dtype == pl.String else present
 
 
-def _drop_bots(rows: Table, schema: Schema, settings: Clean, log: _Log) -> Table:
+def _drop_bots(rows: Table, schema: Schema, settings: Clean, log: Log) -> Table:
     for role, limit in (("user", settings.max_user_events_per_day), ("item", settings.max_item_events_per_day)):
         if not limit:
             continue
@@ -309,7 +256,7 @@ def _drop_bots(rows: Table, schema: Schema, settings: Clean, log: _Log) -> Table
 
 
 def _drop_unlisted_kinds(
-    rows: Table, items: pl.DataFrame | None, schema: Schema, log: _Log
+    rows: Table, items: pl.DataFrame | None, schema: Schema, log: Log
 ) -> tuple[Table, pl.DataFrame | None]:
     """Items without a kind, or of one that [[kinds]] does not list, and their impressions."""
     column, key = schema.columns.kind, schema.columns.item
@@ -327,7 +274,7 @@ def _drop_unlisted_kinds(
     return rows, log.drop_listed(items, bad, "item without a kind", why)
 
 
-def _note_unknown(rows: Table, table: pl.DataFrame | None, key: str, name: str, log: _Log) -> None:
+def _note_unknown(rows: Table, table: pl.DataFrame | None, key: str, name: str, log: Log) -> None:
     if table is not None:
         unknown = _holds(rows, key, lambda keys: ~keys.is_in(table[key].implode()).fill_null(False))
         why = f"no row in the {name} table: its features are missing"
@@ -346,12 +293,3 @@ def _null(rows: Table, column: str) -> pl.Series:
 
 def _unlisted(rows: Table, column: str, names: list[str]) -> pl.Series:
     return _holds(rows, column, lambda values: ~values.is_in(names))
-
-
-def _some(rows: pl.DataFrame | Table, places: NDArray[np.integer]) -> pl.DataFrame:
-    return rows.rows(places) if isinstance(rows, Table) else rows[places]
-
-
-def _stored(rows: Table, places: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Where those rows stand in the files that were read, from 0."""
-    return places if rows.taken is None else rows.taken[places]

@@ -21,6 +21,7 @@ CLOCK = "motet.time"
 """The column of seconds since 1970 that the clock numbers are made from."""
 _CLOCK_NAMES = ("hour sin", "hour cos", "weekday sin", "weekday cos")
 _DAY = 86_400.0
+_BLOCK = 1 << 16
 
 D = TypeVar("D", np.int32, np.float32)
 IdTransform = Categorical | Buckets | Tags
@@ -137,11 +138,14 @@ def fit_features(
 
 def clock_numbers(seconds_N: Floats) -> Numbers:
     """sin and cos of the hour's and of the weekday's angle, UTC; zero where the time is missing. [N, 4]"""
-    day = 2 * np.pi * np.mod(seconds_N, _DAY) / _DAY
-    week = 2 * np.pi * np.mod(np.floor(seconds_N / _DAY), 7) / 7
-    angles = np.stack([np.sin(day), np.cos(day), np.sin(week), np.cos(week)], axis=1)
-    numbers: Numbers = np.nan_to_num(angles, nan=0.0).astype(np.float32)
-    return numbers
+    numbers: Numbers = np.empty((4, len(seconds_N)), np.float32)
+    for start in range(0, len(seconds_N), _BLOCK):
+        seconds = seconds_N[start : start + _BLOCK]
+        day = 2 * np.pi * np.mod(seconds, _DAY) / _DAY
+        week = 2 * np.pi * np.mod(np.floor(seconds / _DAY), 7) / 7
+        for place, angles in enumerate((np.sin(day), np.cos(day), np.sin(week), np.cos(week))):
+            numbers[place, start : start + _BLOCK] = np.nan_to_num(angles, nan=0.0)
+    return numbers.T
 
 
 def _fit_owner(

@@ -7,7 +7,6 @@ import numpy.typing as npt
 import polars as pl
 
 from motet.data.arrays import Ints
-from motet.scoring.metrics import auc
 
 SUSPICIOUS = 0.9
 """Above this AUC a single impression-level column is taken for an outcome."""
@@ -39,7 +38,7 @@ class Suspect:
         rows = evidence(np.flatnonzero(~np.isnan(labels)))
         place, positive = self.place_R[rows], labels[rows] > 0
         if self.is_number:
-            found = _auc(place, positive, np.arange(int(place.max(initial=0)) + 1))
+            found = _auc(place, positive, None)
             return max(found, 1 - found)
         return self._told_by_the_other_half(place, positive)
 
@@ -74,9 +73,14 @@ def evidence(rows: Ints) -> Ints:
     return np.sort(np.random.default_rng(_SEED).choice(rows, EVIDENCE_ROWS, replace=False))
 
 
-def _auc(place: Ints, positive: npt.NDArray[np.bool_], scores: npt.NDArray[np.generic]) -> float:
-    """AUC of rows whose scores are those of their places."""
-    rows = np.bincount(place, minlength=len(scores))
-    positives = np.bincount(place[positive], minlength=len(scores))
-    labels = np.repeat([1.0, 0.0], len(scores))
-    return auc(labels, np.tile(scores, 2), np.concatenate([positives, rows - positives]))
+def _auc(place: Ints, positive: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64] | None) -> float:
+    """AUC of rows whose scores are those of their places; None: the places themselves."""
+    rows = np.bincount(place, minlength=0 if scores is None else len(scores))
+    positives = np.bincount(place[positive], minlength=len(rows)).astype(np.float64)
+    negatives = rows - positives
+    if scores is not None:
+        _, same = np.unique(scores, return_inverse=True)
+        positives, negatives = (np.bincount(same, count).astype(np.float64) for count in (positives, negatives))
+    pairs = positives.sum() * negatives.sum()
+    below = np.cumsum(negatives) - negatives / 2
+    return float((positives * below).sum() / pairs) if pairs > 0 else np.nan

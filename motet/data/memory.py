@@ -8,10 +8,11 @@ from motet.errors import InputError
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 _START = 600_000_000  # the libraries, and batches on their way to the disk
-_ROW = 64  # bytes of one impression that are in memory at once, besides its labels
+_ROW = 48  # bytes of one impression that are in memory at once, besides its labels
 _TASK = 4
 _LATE_TASK = 8  # a task whose labels become known later than the impression
 _THREAD = 24
+_SMALLEST, _LARGEST = 10_000, 250_000  # rows read at a time
 _BATCH_BYTES = 1_000  # a row of text on its way to the disk
 
 
@@ -40,7 +41,7 @@ class Memory:
     @property
     def batch_rows(self) -> int:
         """Rows read at a time."""
-        return max(min(250_000, (self.bytes - _START // 2) // 10 // _BATCH_BYTES), 10_000)
+        return max(min(_LARGEST, (self.bytes - _START // 2) // 10 // _BATCH_BYTES), _SMALLEST)
 
     def threads(self, rows: int, tasks: int, late_tasks: int) -> int:
         """How many tasks may be worked on side by side; an `InputError` if not even one."""

@@ -8,7 +8,7 @@ import polars as pl
 from motet.data.arrays import Bools, Numbers
 from motet.data.leak import SUSPICIOUS, Suspect, evidence
 from motet.data.numbers import values_of
-from motet.data.rows import Frame, column_of
+from motet.data.rows import Frame, coded_column
 from motet.data.store import Table
 from motet.data.vocab import key_strings
 from motet.errors import InputError
@@ -50,7 +50,9 @@ def telling(frame: pl.DataFrame, column: str, form: FeatureForm, labels_R: Numbe
 def _suspects(frame: Frame, column: str, form: FeatureForm) -> list[Suspect]:
     """A column's values, and whether they are missing where that differs."""
     if form == "categorical":
-        return [Suspect.of(key_strings(column_of(frame, column)))]
+        keys = coded_column(frame, column)
+        ranks = key_strings(keys.values).rank("dense").to_numpy().astype(np.int64)
+        return [Suspect(ranks[keys.codes], is_number=False)]
     values = pl.Series(values_of(frame, column))
     absent = values.is_nan()
     return [Suspect.of(values), *([Suspect.of(absent.cast(pl.Int8))] if absent.any() else [])]

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from motet.batch import SPLITS
-from motet.data.clean import Clean, Removal, clean
+from motet.data.clean import Clean, clean
 from motet.data.history import HistorySettings
 from motet.data.layout import layout_to_dict
 from motet.data.logged import Logged, log_impressions
@@ -36,6 +36,7 @@ from motet.data.manifest import (
 from motet.data.memory import Memory
 from motet.data.pack import Past, keys_of, layout_of, look_back, pack_tables
 from motet.data.pack import Tables as Packed
+from motet.data.removals import Removal
 from motet.data.running import Running
 from motet.data.split import Split
 from motet.data.stages import Building, Progress, Stages, building, recover

@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 from stored import tables_of, unstored
 
-from motet.data.clean import Clean, Removal, clean
+from motet.data.clean import Clean, clean
+from motet.data.removals import Removal
 from motet.data.tables import Tables
 from motet.errors import InputError
 from motet.schema import Schema

@@ -110,6 +110,20 @@ def test_two_runs_write_the_same_bytes(base):
     assert contents(base / "a") == contents(base / "b")
 
 
+def test_a_bound_on_memory_changes_no_byte_and_an_absurd_one_is_refused(base, monkeypatch):
+    prepare(shop.schema(), SETTINGS, base, base / "a")
+    monkeypatch.setattr("motet.data.memory._LARGEST", 90)
+    monkeypatch.setattr("motet.data.memory._SMALLEST", 70)
+    monkeypatch.setattr("motet.data.before.CHUNK", 50)
+    monkeypatch.setattr("motet.data.columns._BLOCK", 64)
+    monkeypatch.setattr("motet.data.clean._COMPARED", 1)
+    prepare(shop.schema(), SETTINGS, base, base / "b", memory="1GB")
+    assert contents(base / "a") == contents(base / "b")
+    with pytest.raises(InputError, match="less than starting takes"):
+        prepare(shop.schema(), SETTINGS, base, base / "c", memory="1MB")
+    assert not (base / "c").exists()
+
+
 @pytest.mark.parametrize("stage", ["log_impressions", "look_back", "write_arrays"])
 def test_a_killed_run_leaves_the_old_folder_and_goes_on_without_reading_again(base, monkeypatch, stage):
     prepare(shop.schema(), SETTINGS, base, base / "p")
