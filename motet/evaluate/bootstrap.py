@@ -16,15 +16,13 @@ from torch import Tensor
 
 from motet.runtime import in_threads
 from motet.scoring.metrics import Floats, Ints
-from motet.scoring.order import ScoreOrder
+from motet.scoring.order import ScoreOrder, changes
 
 FLOATS_AT_ONCE = 32_000_000  # bounds the weights of a chunk, [U, b]
 CHUNK = 64  # resamples of a chunk, more where few users leave room:
 CACHED = 1 << 18  # weights that stay in the processor's cache
-SUMMED = 1 << 20  # sums of bags that do
-ROWS = (
-    32  # of a bag: a user is drawn more than 64 times with p < 1e-90, and whole numbers to 2,048 are exact in float16
-)
+SUMMED = 1 << 19  # sums of bags that do
+ROWS = 64  # of a pair: a user is drawn 33 times with p < 1e-36, and whole numbers to 2,048 are exact in float16
 PAIRS = 64  # of bags, folded before float32 would have to round
 USERS = 1 << 16  # whose squared errors are weighted at once
 
@@ -156,10 +154,7 @@ def _pairs(positive_n: NDArray[np.bool_]) -> Ints:
 
 def _ties(order: ScoreOrder, user_n: NDArray[np.int32]) -> _Bags:
     """The same of groups of rows with equal scores and both classes, a pair of bags for each."""
-    group_n = np.cumsum(order.first_N) - 1
-    positives, rows = np.bincount(group_n, order.positive_N), np.bincount(group_n)
-    mixed = ((positives > 0) & (positives < rows))[group_n]
-    positive, group = order.positive_N[mixed], group_n[mixed]
-    changes = np.ones(len(positive), np.bool_)
-    changes[1:] = (positive[1:] != positive[:-1]) | (group[1:] != group[:-1])
-    return _Bags(user_n[mixed], np.flatnonzero(changes))
+    positive, group = order.positive_N[order.tied_M], np.cumsum(order.first_N[order.tied_M]) - 1
+    positives, rows = np.bincount(group, positive), np.bincount(group)
+    mixed = ((positives > 0) & (positives < rows))[group]
+    return _Bags(user_n[order.tied_M[mixed]], np.flatnonzero(changes(group[mixed] * 2 + positive[mixed])))

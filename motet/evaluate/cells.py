@@ -19,7 +19,6 @@ from motet.evaluate.verdict import FEWEST_USERS, VERDICTS, Judged, Verdict, judg
 from motet.schema import Task
 from motet.scoring import metrics
 from motet.scoring.cell_rows import cell_rows, enough_labels
-from motet.scoring.metrics import Floats
 from motet.scoring.order import positions
 
 Metric = Literal["auc", "relative_rmse"]
@@ -87,7 +86,7 @@ def cell_table(
     cell that has no solo model. `base_rates_ST` are the train split's rates (binary) or means (regression). With 0
     resamples there is no bootstrap: no intervals, and with solo models every cell is `unclear`.
     """
-    labels, joint = np.asarray(labels_NT, np.float64), np.asarray(joint_RNT)
+    labels, joint = np.asarray(labels_NT), np.asarray(joint_RNT)
     solo = None if solo_RNT is None else np.asarray(solo_RNT)
     _check_shapes(labels, joint, solo)
     user, users = positions(user_N)
@@ -98,7 +97,7 @@ def cell_table(
             task=tasks[t],
             base_rate=float(rates[s, t]),
             positives_valid=int(valid[s, t]),
-            labels_n=labels[rows, t],
+            labels_n=labels[rows, t].astype(np.float64),
             user_n=user[rows],
             joint_Rn=_predictions(joint[:, rows, t], f"joint model, {scenarios[s]} × {tasks[t].name}"),
             solo_Rn=None if solo is None else _solo(solo[:, rows, t], f"solo model, {scenarios[s]} × {tasks[t].name}"),
@@ -172,7 +171,9 @@ def _predictions(predictions_Rn: NDArray[np.floating], whose: str) -> NDArray[np
     return predictions_Rn
 
 
-def _check_shapes(labels_NT: Floats, joint_RNT: NDArray[np.generic], solo_RNT: NDArray[np.generic] | None) -> None:
+def _check_shapes(
+    labels_NT: NDArray[np.generic], joint_RNT: NDArray[np.generic], solo_RNT: NDArray[np.generic] | None
+) -> None:
     if joint_RNT.shape[1:] != labels_NT.shape or joint_RNT.ndim != 3 or not len(joint_RNT):
         fix = "give one prediction per seed, row and task"
         raise InputError(f"predictions [R, N, T] are {joint_RNT.shape}, labels [N, T] {labels_NT.shape}", fix=fix)

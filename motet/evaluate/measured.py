@@ -18,7 +18,7 @@ from motet.runtime import in_threads
 from motet.schema import Task
 from motet.scoring import metrics
 from motet.scoring.metrics import Floats
-from motet.scoring.order import ScoreOrder, positions
+from motet.scoring.order import ScoreOrder
 
 _NAN = math.nan
 
@@ -46,7 +46,7 @@ class CellRows:
 
     @cached_property
     def users(self) -> int:
-        return positions(self.user_n)[1]
+        return int(np.count_nonzero(np.bincount(self.user_n)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ where a user has nothing relevant.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from motet.scoring.order import ScoreOrder
+from motet.scoring.order import ScoreOrder, positions
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -29,7 +29,7 @@ def gauc(labels: ArrayLike, scores: ArrayLike, users: ArrayLike) -> float:
     Insensitive to how active or how generous a user is: only the order within a user counts. NaN if no user has both
     classes.
     """
-    return ScoreOrder.of(labels, scores).auc_within(users)
+    return ScoreOrder.of(labels, scores).auc_within(positions(users)[0])
 
 
 def log_loss(labels: ArrayLike, probabilities: ArrayLike) -> float:

@@ -22,6 +22,7 @@ class ScoreOrder:
     score_N: NDArray[np.generic]  # of the rows in that order, as all that follows
     positive_N: Bools
     first_N: Bools  # a row with another score than the one before it
+    tied_M: Ints  # places of the rows that share their score with others
 
     @classmethod
     def of(cls, labels: ArrayLike, scores: ArrayLike) -> "ScoreOrder":
@@ -29,39 +30,48 @@ class ScoreOrder:
         positive, score = np.asarray(labels) > 0, np.asarray(scores)
         row = np.argsort(score)
         score, positive = score[row], positive[row]
-        first = _changes(score)
-        tied = np.flatnonzero(~(first & np.append(first[1:], True)))
+        first = changes(score)
+        tied = shared(first)
         if len(tied):
-            within = tied[_stable(np.cumsum(first)[tied] * 2 + positive[tied])]
+            within = tied[_stable(np.cumsum(first)[tied] * 2 + positive[tied])[1]]
             row[tied], positive[tied] = row[within], positive[within]
-        return cls(row, score, positive, first)
+        return cls(row, score, positive, first, tied)
 
     def auc(self, weights: ArrayLike | None = None) -> float:
         """Probability that a positive stands above a negative, ties counting half; NaN for one class."""
-        weight = None if weights is None else np.asarray(weights, np.float64)[self.row_N]
-        positives, negatives = _by_group(self.first_N, self.positive_N, weight)
-        pairs = positives.sum() * negatives.sum()
-        return float((positives * (np.cumsum(negatives) - negatives / 2)).sum() / pairs) if pairs > 0 else np.nan
+        positive, first, tied = self.positive_N, self.first_N, self.tied_M
+        if weights is not None:
+            weight_N = np.asarray(weights, np.float64)[self.row_N]
+            positives, negatives = (_sums(weight_N * of_class, first) for of_class in (positive, ~positive))
+            wins = (positives * (np.cumsum(negatives) - negatives / 2)).sum()
+            pairs = positives.sum() * negatives.sum()
+        else:
+            wins = np.cumsum(~positive)[positive].sum() - _pairs(first[tied], positive[tied]).sum() / 2
+            pairs = positive.sum() * (~positive).sum()
+        return float(wins / pairs) if pairs > 0 else np.nan
 
-    def auc_within(self, users: ArrayLike) -> float:
-        """AUC within each user, averaged by rows over the users with both classes; NaN if there is none."""
-        user, _ = positions(users)
-        user = user[self.row_N]
-        place = _stable(user)
-        starts = _changes(user[place])
-        group_N = np.cumsum(self.first_N)[place]
-        first = starts | _changes(group_N)
-        positives, negatives = _by_group(first, self.positive_N[place])
-        begin = np.flatnonzero(starts[first])  # the first group of each user
-        positives_U, negatives_U = (_sums(of_group, begin) for of_group in (positives, negatives))
-        above = np.repeat(np.cumsum(negatives_U) - negatives_U, np.diff(begin, append=len(negatives)))
-        wins_U = _sums(positives * (np.cumsum(negatives) - negatives / 2 - above), begin)
+    def auc_within(self, user_N: NDArray[np.integer]) -> float:
+        """AUC within each user (a position), averaged by rows over the users with both classes; NaN without any."""
+        group_N = np.cumsum(self.first_N, dtype=np.int32) * 2 + self.positive_N
+        user, place = _stable(user_N[self.row_N])
+        group = group_N[place]
+        positive = group % 2 > 0
+        owner = user[positive]
+        rows_U = np.bincount(user)
+        positives_U = np.bincount(owner, minlength=len(rows_U))
+        negatives_U = rows_U - positives_U
+        above_U = np.cumsum(negatives_U) - negatives_U  # of the users before
+        wins_U = np.bincount(owner, np.cumsum(~positive)[positive], len(rows_U)) - positives_U * above_U
+        if len(self.tied_M):
+            first = changes(user) | changes(group // 2)
+            tied = shared(first)
+            begin = tied[first[tied]]
+            wins_U = wins_U - np.bincount(user[begin], _pairs(first[tied], positive[tied]), len(rows_U)) / 2
         both = positives_U * negatives_U > 0
         if not both.any():
             return np.nan
-        positives_U, negatives_U = positives_U[both], negatives_U[both]
-        auc_U = wins_U[both] / (positives_U * negatives_U)
-        return float(np.average(auc_U, weights=positives_U + negatives_U))
+        auc_U = wins_U[both] / (positives_U * negatives_U)[both]
+        return float(np.average(auc_U, weights=rows_U[both]))
 
     def ece(self, bins: int = 15) -> float:
         """Σ_b n_b/N |mean label − mean score| over equal-mass bins; NaN without rows."""
@@ -85,29 +95,34 @@ def positions(keys: ArrayLike) -> tuple[NDArray[np.int32], int]:
     return place.astype(np.int32), len(different)
 
 
-def _stable(keys_N: NDArray[np.integer]) -> Ints:
-    """The order of those integers, equal ones as they came (a radix sort)."""
-    return np.asarray(torch.sort(torch.from_numpy(keys_N), stable=True).indices.numpy())
-
-
-def _changes(sorted_N: NDArray[np.generic]) -> Bools:
+def changes(sorted_N: NDArray[np.generic]) -> Bools:
     """Where a value differs from the one before it; the first does."""
-    changes = np.ones(len(sorted_N), np.bool_)
-    np.not_equal(sorted_N[1:], sorted_N[:-1], out=changes[1:])
-    return changes
+    changes_N = np.ones(len(sorted_N), np.bool_)
+    np.not_equal(sorted_N[1:], sorted_N[:-1], out=changes_N[1:])
+    return changes_N
 
 
-def _by_group(first_N: Bools, positive_N: Bools, weight_N: Floats | None = None) -> tuple[Floats, Floats]:
-    """Weights of positives and of negatives in each group of rows that begins with a first one."""
-    begin = np.flatnonzero(first_N)
-    if weight_N is None:
-        positives = _sums(positive_N, begin)
-        return positives, np.diff(begin, append=len(first_N)) - positives
-    return _sums(weight_N * positive_N, begin), _sums(weight_N * ~positive_N, begin)
+def shared(first_N: Bools) -> Ints:
+    """Places in groups of more than one row, from where groups begin."""
+    alone_N = first_N.copy()
+    alone_N[:-1] &= first_N[1:]
+    return np.flatnonzero(~alone_N)
 
 
-def _sums(values_N: NDArray[np.generic], begin_G: Ints) -> Floats:
-    """Sums of the stretches that begin there."""
-    if not len(begin_G):
+def _stable(keys_N: NDArray[np.integer]) -> tuple[NDArray[np.integer], Ints]:
+    """Those integers sorted, and where they were, equal ones as they came (a radix sort)."""
+    values, indices = torch.sort(torch.from_numpy(keys_N), stable=True)
+    return values.numpy(), indices.numpy()
+
+
+def _pairs(first_N: Bools, positive_N: Bools) -> Floats:
+    """Positives · negatives of each group of rows."""
+    positives = _sums(positive_N, first_N)
+    return positives * (np.diff(np.flatnonzero(first_N), append=len(first_N)) - positives)
+
+
+def _sums(values_N: NDArray[np.generic], first_N: Bools) -> Floats:
+    """Sums over groups of rows."""
+    if not len(first_N):
         return np.zeros(0)
-    return np.asarray(np.add.reduceat(values_N, begin_G, dtype=np.float64))
+    return np.asarray(np.add.reduceat(values_N, np.flatnonzero(first_N), dtype=np.float64))
