@@ -2,16 +2,12 @@
 
 A step cannot be faster than its products, forward and backward, each alone in a loop at the shape and layout the step
 has. Everything else that a step does is measured against that.
-
-    python -m benchmarks.limit [--batch N]
 """
 
-import argparse
-import json
 import statistics
 import time
-from collections import Counter
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +22,10 @@ MULTIPLIED: dict[Any, slice] = {
     ATEN.addmm.default: slice(1, 3),
     ATEN.baddbmm.default: slice(1, 3),
 }
-"""Every matrix product of an eager network, and which of its arguments are multiplied."""
+"""Matrix products of an eager network, and which of its arguments are multiplied."""
+FORWARD = ATEN._scaled_dot_product_flash_attention_for_cpu.default
+BACKWARD = ATEN._scaled_dot_product_flash_attention_for_cpu_backward.default
+"""Attention: two products forward and four backward over every pair of places, over half of the pairs where causal."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +55,35 @@ class Product:
 class _Watch(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
-        self.found: Counter[Product] = Counter()
+        self.found: dict[Product, float] = defaultdict(float)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in MULTIPLIED:
             left, right = args[MULTIPLIED[func]]
             self.found[Product(_side(left), _side(right))] += 1
+        elif func is FORWARD:
+            self._attend(args[0], args[1], (1, 1, 0), causal=args[4:5] == (True,))
+        elif func is BACKWARD:
+            self._attend(args[1], args[2], (1, 1, 2), causal=args[7])
         return func(*args, **(kwargs or {}))
 
+    def _attend(self, query: Tensor, key: Tensor, times: tuple[int, int, int], *, causal: bool) -> None:
+        """Queries by keys, weights by values, and what backward multiplies by the weights turned."""
+        pairs, (m, d), n = query.shape[:2].numel(), query.shape[-2:], key.shape[-2]
+        shapes = ((m, d, n), (m, n, d), (n, m, d))
+        for count, (rows, inner, columns) in zip(times, shapes, strict=True):
+            product = Product(_whole(pairs, rows, inner), _whole(pairs, inner, columns))
+            self.found[product] += count / 2 if causal else count
 
-def products(step: Callable[[], object]) -> Counter[Product]:
+
+def products(step: Callable[[], object]) -> dict[Product, float]:
     """How often each product occurs in one call, backward included."""
     with _Watch() as watch:
         step()
     return watch.found
 
 
-def measure(found: Counter[Product], batch: int, repeats: int = 5) -> dict[str, float]:
+def measure(found: Mapping[Product, float], batch: int, repeats: int = 5) -> dict[str, float]:
     """Operations per row, the rate at which this machine does them now, and the rows per second they leave at most."""
     flops = sum(times * product.flops for product, times in found.items())
     seconds = sum(
@@ -81,18 +92,10 @@ def measure(found: Counter[Product], batch: int, repeats: int = 5) -> dict[str, 
     return {"flops_per_row": flops / batch, "gflops": flops / seconds / 1e9, "rows_per_second": batch / seconds}
 
 
+def _whole(*size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Size and strides of a contiguous [pairs, rows, columns]."""
+    return size, (size[1] * size[2], size[2], 1)
+
+
 def _side(tensor: Tensor) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(tensor.shape), tensor.stride()
-
-
-if __name__ == "__main__":
-    from benchmarks.ours import training
-    from benchmarks.workload import Workload
-    from motet import runtime
-
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batch", type=int, default=4096)
-    work = Workload(batch=parser.parse_args().batch, rows=8192, threads=runtime.use_threads())
-    made = training(work)
-    found = products(lambda: made.run(made.data.rows("train")[: work.batch], work.batch))
-    print(json.dumps(measure(found, work.batch, 15) | {"threads": work.threads, "machine": runtime.machine()}))

@@ -1,6 +1,7 @@
 """Motet as a worker: the same rows and MMoE as the peers', by the training step that `motet train` takes.
 
-Half of the fields are the user's, half the item's, and every row shows an item of its own.
+Half of the fields are the user's, half the item's, and every row shows an item of its own. Histories, where there are
+any, are full, of the first `POOL` rows' items.
 """
 
 import argparse
@@ -26,18 +27,20 @@ from motet.train.step import Step
 from motet.version import VERSION
 
 CPU = torch.device("cpu")
+POOL = 20_000
 Ints = NDArray[np.int64]
 
 
 class Memory:
-    """The workload as `motet.batch.Rows`: packed arrays, all rows in train, no history, one scenario."""
+    """The workload as `motet.batch.Rows`: packed arrays, all rows in train."""
 
     def __init__(self, work: Workload) -> None:
         offset_F = 1 + work.ids_per_field * np.arange(work.fields)
         self.ids_NF = torch.from_numpy((work.ids() + offset_F).astype(np.int32))
-        self.labels_NT = torch.from_numpy(work.labels())
+        self.labels_NT, self.scenario_N = torch.from_numpy(work.labels()), torch.arange(work.rows) % work.scenarios
         self.layout = layout(work, offset_F.tolist())
         self.counts_V = torch.full((self.layout.table_rows,), 100)
+        self.length = work.history
         self.halves = work.fields // 2, work.fields - work.fields // 2
 
     def rows(self, split: Split, scenario: int | None = None) -> Ints:
@@ -49,7 +52,7 @@ class Memory:
         zero_B, none_BN = torch.zeros_like(at), torch.zeros(len(at), 0)
         return Batch(
             user_B=zero_B,
-            scenario_B=zero_B,
+            scenario_B=self.scenario_N.index_select(0, at),
             user_ids_BK=user_ids_BK,
             user_numbers_BN=none_BN,
             context_ids_BK=user_ids_BK[:, :0],
@@ -59,7 +62,7 @@ class Memory:
             item_ids_BCK=item_ids_BK[:, None],
             item_numbers_BCN=none_BN[:, None],
             pair_numbers_BCN=none_BN[:, None],
-            history=self._no_history(len(at)),
+            history=self._history(at),
             labels_BCT=self.labels_NT.index_select(0, at)[:, None],
         )
 
@@ -68,13 +71,21 @@ class Memory:
         return labels_NT
 
     def scenarios(self, rows: Ints) -> Ints:
-        return np.zeros(len(rows), np.int64)
+        return self.scenario_N.numpy()[rows]
 
-    def _no_history(self, batch: int) -> History:
-        zero_BL = torch.zeros(batch, 1, dtype=torch.int64)
-        item_ids_BLK = torch.zeros(batch, 1, self.halves[1], dtype=torch.int32)
-        action_BLT = torch.zeros(batch, 1, self.labels_NT.shape[1])
-        return History(zero_BL, item_ids_BLK, zero_BL, zero_BL, action_BLT, action_BLT[..., 0], zero_BL[:, 0])
+    def _history(self, at_B: Tensor) -> History:
+        place_L = torch.arange(max(1, self.length))
+        row_BL = (at_B[:, None] * 7919 + place_L * 104_729) % min(POOL, len(self.ids_NF))
+        events, there = row_BL.shape, self.length > 0
+        return History(
+            item_BL=(row_BL + UNKNOWN + 1) * there,
+            item_ids_BLK=self.ids_NF.index_select(0, row_BL.flatten())[:, self.halves[0] :].view(*events, -1) * there,
+            kind_BL=torch.zeros_like(row_BL),
+            scenario_BL=self.scenario_N.index_select(0, row_BL.flatten()).view(events),
+            action_BLT=self.labels_NT.index_select(0, row_BL.flatten()).view(*events, -1) * there,
+            gap_BL=(self.length - place_L).float().log1p().expand(events),
+            length_B=torch.full_like(at_B, self.length),
+        )
 
 
 def layout(work: Workload, offsets: list[int]) -> Layout:
@@ -85,7 +96,7 @@ def layout(work: Workload, offsets: list[int]) -> Layout:
         for number, offset in enumerate(offsets)
     )
     return Layout(
-        scenarios=(Scenario(name="everywhere"),),
+        scenarios=tuple(Scenario(name=f"scenario {number}") for number in range(work.scenarios)),
         tasks=tasks,
         kinds=("item",),
         fields=packed,
@@ -94,9 +105,9 @@ def layout(work: Workload, offsets: list[int]) -> Layout:
         context_numbers=(),
         pair_numbers=(),
         table_rows=offsets[-1] + work.ids_per_field,
-        base_rates=((0.3,) * work.tasks,),
+        base_rates=((0.3,) * work.tasks,) * work.scenarios,
         label_scales=(1.0,) * work.tasks,
-        history_length=1,
+        history_length=max(1, work.history),
     )
 
 
@@ -116,12 +127,16 @@ class Training:
             self.sums.add(*self.step(rows, learning_rate(number, steps, 1)), rows.scenario_B)
 
 
-def training(work: Workload) -> Training:
-    """The preset `mmoe` in the workload's sizes, without history and dropout."""
-    torch.manual_seed(work.seed)
+def peers_mmoe(work: Workload) -> dict[str, Any]:
+    """`[model]` for the peers' MMoE: the preset in the workload's sizes, without history and dropout."""
     sizes = {"expert_count": work.experts, "expert_widths": [work.hidden, work.width], "head_width": work.head}
-    model = resolve({"preset": "mmoe", "history": "none", "dim": work.dim, "dropout": 0.0, **sizes})
-    data = Memory(work)
+    return {"preset": "mmoe", "history": "none", "dim": work.dim, "dropout": 0.0, **sizes}
+
+
+def training(work: Workload, given: dict[str, Any]) -> Training:
+    """A new network of that `[model]`, ready for its first step."""
+    torch.manual_seed(work.seed)
+    data, model = Memory(work), resolve(given)
     network, how = Network(data.layout, data.counts_V, model).train(), Train()
     losses, weights_T = losses_of(network, data, data.rows("train"), how, CPU)
     rates = {"lr": how.lr, "table_lr": how.table_lr, "weight_decay": how.weight_decay}
@@ -130,7 +145,7 @@ def training(work: Workload) -> Training:
 
 def answers(work: Workload) -> dict[str, Callable[[int], Any]]:
     """How fast we are, and how fast we could be."""
-    made = training(work)
+    made = training(work, peers_mmoe(work))
     found = limit.products(lambda: made.run(np.arange(work.batch), work.batch))
 
     def run(steps: int) -> None:

@@ -34,6 +34,8 @@ class Workload:
     width: int = 128
     head: int = 64
     tasks: int = 2
+    scenarios: int = 1
+    history: int = 0
     rows: int = 262_144
     seed: int = 0
 

@@ -30,7 +30,7 @@ class CellAdapter(nn.Module):
         self.core_STR = nn.Parameter(torch.zeros(scenarios, tasks, rank))
 
     def forward(self, x_BCD: Tensor, scenario_B: Tensor) -> Tensor:
-        core_BTR = self.core_STR[scenario_B]
+        core_BTR = self.core_STR.index_select(0, scenario_B)
         return x_BCD[:, :, None] + self.up(self.down(x_BCD)[:, :, None] * core_BTR[:, None])
 
 
@@ -51,10 +51,12 @@ class WeightedFusion(nn.Module):
         return (self.task_TV + self.prior(prior_SP)[:, None] + self.cell_STV).softmax(-1)
 
     def forward(self, voices: Voices, scenario_B: Tensor, prior_SP: Tensor) -> Tensor:
-        alpha_B1TV1 = self.alpha_STV(prior_SP)[scenario_B][:, None, :, :, None]
-        shared, scenario, task, cell = (_rms(x) for x in _spread(voices, self.adapter, scenario_B))
-        a, b, c, d = alpha_B1TV1.unbind(3)
-        return a * shared + b * scenario + c * task + d * cell
+        alpha_B1TV = self.alpha_STV(prior_SP).index_select(0, scenario_B)[:, None]
+        first, *others = zip(alpha_B1TV.split(1, -1), _spread(voices, self.adapter, scenario_B), strict=True)
+        fused_BCTD = first[0] * _shrink(first[1]) * first[1]
+        for alpha_B1T1, x_BCTD in others:
+            fused_BCTD = torch.addcmul(fused_BCTD, alpha_B1T1 * _shrink(x_BCTD), x_BCTD)
+        return fused_BCTD
 
 
 class ConcatFusion(nn.Module):
@@ -67,7 +69,7 @@ class ConcatFusion(nn.Module):
         self.width = width
 
     def forward(self, voices: Voices, scenario_B: Tensor, prior_SP: Tensor) -> Tensor:
-        parts = [_rms(x) for x in _spread(voices, self.adapter, scenario_B)]
+        parts = [_shrink(x) * x for x in _spread(voices, self.adapter, scenario_B)]
         shape = parts[2].shape
         return torch.relu(self.join(torch.cat([part.expand(shape) for part in parts], -1)))
 
@@ -85,5 +87,6 @@ def _spread(voices: Voices, adapter: CellAdapter, scenario_B: Tensor) -> tuple[T
     return voices.shared_BCD[:, :, None], voices.scenario_BCD[:, :, None], voices.task_BCTD, cell_BCTD
 
 
-def _rms(x: Tensor) -> Tensor:
-    return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt()
+def _shrink(x: Tensor) -> Tensor:
+    """What x is multiplied by to have a root mean square of 1, [..., 1]."""
+    return (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt()

@@ -1,6 +1,6 @@
 """Slot 7, heads: one logit per task and candidate, started at each cell's base rate; chains of tasks composed.
 
-Shapes: B requests, C candidates, S scenarios, T tasks, D width, H head width.
+Shapes: B requests, C candidates, M = B·C rows, S scenarios, T tasks, D width, H head width.
 """
 
 import math
@@ -38,10 +38,13 @@ class Heads(nn.Module):
 
     def forward(self, fused_BCTD: Tensor, scenario_B: Tensor, wide_BCT: Tensor | None = None) -> Tensor:
         """Logits of each task given its parent, [B, C, T]; regression: the label's expectation."""
-        hidden = torch.relu(torch.einsum("bctd,tdh->bcth", fused_BCTD, self.first_TDH) + self.hidden_TH)
-        out = torch.einsum("bcth,th->bct", self.dropout(hidden), self.last_TH) + self.bias_ST[scenario_B][:, None]
+        shape, bias_BT = fused_BCTD.shape[:3], self.bias_ST.index_select(0, scenario_B)
+        row_TMD = fused_BCTD.flatten(0, 1).transpose(0, 1)
+        hidden_TMH = self.dropout(torch.baddbmm(self.hidden_TH[:, None], row_TMD, self.first_TDH).relu_())
+        out_TM = (hidden_TMH * self.last_TH[:, None]).sum(-1)
+        out = out_TM.t().view(shape) + bias_BT[:, None]
         out = out if wide_BCT is None else out + wide_BCT
-        return out * self.scale_T + self.start_ST[scenario_B][:, None]
+        return out * self.scale_T + self.start_ST.index_select(0, scenario_B)[:, None]
 
     def marginal(self, logits_BCT: Tensor) -> Tensor:
         """P(t) = P(parent) · P(t | parent) as logits, in the entire space of impressions (ESMM, SIGIR 2018)."""

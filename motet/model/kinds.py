@@ -89,6 +89,10 @@ class WeightedKinds(nn.Module):
         """The ranker protocol: logits without gradient."""
         return self(batch)
 
+    def dense_parameters(self) -> dict[str, nn.Parameter]:
+        """What stage two changes: the networks stay as they are."""
+        return {"weight_STK": self.weight_STK}
+
     def parameter_count(self) -> int:
         """All trained numbers of all kinds."""
         return sum(parameter.numel() for parameter in self.parameters())

@@ -99,7 +99,7 @@ class Network(nn.Module):
         met = [] if self.interaction is None else [self.interaction(user_BX, inputs.items)]
         candidate_BCY = torch.cat([inputs.candidate_BCY, found_BCD, *met], -1)
         prior_SP = self.prior()
-        prior_BP = prior_SP[batch.scenario_B]
+        prior_BP = prior_SP.index_select(0, batch.scenario_B)
         if self.user_gate is not None and self.candidate_gate is not None:
             user_BX, candidate_BCY = self.user_gate(user_BX, prior_BP), self.candidate_gate(candidate_BCY, prior_BP)
         voices: Voices = self.experts(user_BX, candidate_BCY, prior_BP)
@@ -120,6 +120,10 @@ class Network(nn.Module):
     def alpha_STV(self) -> Tensor | None:
         """The fusion weights of every cell over `voices`; None when the fusion has none."""
         return self.fusion.alpha_STV(self.prior()) if isinstance(self.fusion, WeightedFusion) else None
+
+    def dense_parameters(self) -> dict[str, nn.Parameter]:
+        """What training changes beside the embedding table."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
 
     def parameter_count(self) -> int:
         """All trained numbers, the embedding table included."""

@@ -209,7 +209,7 @@ def _snapshot(
     facts: dict[str, Any],
 ) -> checkpoint.Checkpoint:  # fmt: skip
     optimizer = {"adagrad.sum_V": update.sparse.sum_V, "rng": torch.get_rng_state(), "sums_STX": sums.sums_STX}
-    optimizer |= checkpoint.adamw_tensors(update.dense)
+    optimizer |= checkpoint.adamw_tensors(update.dense.adamw)
     return checkpoint.Checkpoint(step, _copy(network), best, optimizer, {"early_stop": asdict(stop)} | facts)
 
 
@@ -223,7 +223,7 @@ def _restore(
     network.load_state_dict(saved.weights)
     update.sparse.sum_V.copy_(saved.optimizer["adagrad.sum_V"])
     sums.sums_STX.copy_(saved.optimizer["sums_STX"])
-    checkpoint.load_adamw(update.dense, saved.optimizer)
+    checkpoint.load_adamw(update.dense.adamw, saved.optimizer)
     torch.set_rng_state(saved.optimizer["rng"])
     return EarlyStop(**saved.state["early_stop"])
 

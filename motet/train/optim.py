@@ -4,6 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from motet.model.inputs import Table
+from motet.model.kinds import Trainable
+
+LONGEST = 10.0  # norm of all dense gradients together; longer ones are clipped to it
+ALIGNED = 16  # floats of a cache line
 
 
 class RowwiseAdagrad:
@@ -43,18 +47,71 @@ def add_up(ids_I: Tensor, gradient_ID: Tensor) -> tuple[Tensor, Tensor]:
     return rows_U.long(), nn.functional.embedding_bag(order_I, gradient_ID, start_U, mode="sum")
 
 
-def dense_optimizer(model: nn.Module, lr: float, weight_decay: float) -> torch.optim.AdamW:
-    """Fused AdamW (Loshchilov & Hutter, ICLR 2019) on all but the table; only weight matrices decay.
+class DenseAdamW:
+    """AdamW (Loshchilov & Hutter, ICLR 2019) on all but the table; only weight matrices decay.
 
-    Biases, norms, learned vectors, cell adapters and fusion weights do not: decay would pull α to equal shares.
+    Biases, norms, learned vectors, cell adapters and fusion weights do not: decay would pull α to equal shares. The
+    network's parameters become stretches of two long vectors, so that clipping and the update are a few operations
+    however many parameters there are.
     """
-    trained = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    matrices = weight_matrices(model)
-    groups = [
-        {"params": [p for name, p in trained.items() if name in matrices], "weight_decay": weight_decay},
-        {"params": [p for name, p in trained.items() if name not in matrices], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=lr, fused=True)
+
+    def __init__(self, network: Trainable, lr: float, weight_decay: float) -> None:
+        matrices, trained = weight_matrices(network), network.dense_parameters()
+        self.lr = lr
+        self.decayed = [parameter for name, parameter in trained.items() if name in matrices]
+        spared = [parameter for name, parameter in trained.items() if name not in matrices]
+        kinds = [(_Stretches(some), decay) for some, decay in ((self.decayed, weight_decay), (spared, 0.0)) if some]
+        self.stretches = [stretches for stretches, _ in kinds]
+        groups = [{"params": [stretches.whole], "weight_decay": decay} for stretches, decay in kinds]
+        self.adamw = torch.optim.AdamW(groups, lr=lr, fused=True)
+
+    @torch.no_grad()
+    def step(self, scale: float = 1.0) -> None:
+        """One update with the gradients that backward left, clipped to a norm of 10; `scale` multiplies the rate.
+
+        Nothing is read back to the host. The gradients are taken: the next backward begins without any.
+        """
+        gradients = [stretches.take() for stretches in self.stretches]
+        norm = torch.stack([gradient.norm() for gradient in gradients]).norm()
+        factor = (LONGEST / (norm + 1e-6)).clamp(max=1.0)
+        for gradient in gradients:
+            gradient *= factor
+        for group in self.adamw.param_groups:
+            group["lr"] = self.lr * scale
+        self.adamw.step()
+
+
+class _Stretches:
+    """Parameters as views of one vector, each beginning where memory is aligned, and their gradients likewise."""
+
+    def __init__(self, parameters: list[nn.Parameter]) -> None:
+        self.parameters = parameters
+        sizes = [-(-parameter.numel() // ALIGNED) * ALIGNED for parameter in parameters]
+        self.whole = nn.Parameter(torch.zeros(sum(sizes), device=parameters[0].device))
+        self.whole.grad = torch.zeros_like(self.whole)
+        weights, self.gradients = _views(self.whole.data, sizes, parameters), _views(self.whole.grad, sizes, parameters)
+        for parameter, weight in zip(parameters, weights, strict=True):
+            parameter.data = weight.copy_(parameter.data)
+
+    def take(self) -> Tensor:
+        """The gradients of all as one vector; a parameter without one has zero."""
+        into, found, missing = [], [], []
+        for parameter, view in zip(self.parameters, self.gradients, strict=True):
+            if parameter.grad is None:
+                missing.append(view)
+            else:
+                into.append(view)
+                found.append(parameter.grad)
+                parameter.grad = None
+        torch._foreach_copy_(into, found)
+        if missing:
+            torch._foreach_zero_(missing)
+        assert self.whole.grad is not None
+        return self.whole.grad
+
+
+def _views(whole: Tensor, sizes: list[int], like: list[nn.Parameter]) -> list[Tensor]:
+    return [part[: p.numel()].view_as(p) for part, p in zip(whole.split(sizes), like, strict=True)]
 
 
 def weight_matrices(model: nn.Module) -> set[str]:
@@ -73,9 +130,3 @@ def learning_rate(step: int, steps: int, warmup: int) -> float:
         return (step + 1) / warmup
     progress = min(1.0, (step - warmup) / max(1, steps - warmup))
     return 0.1 + 0.9 * 0.5 * (1 + float(torch.cos(torch.tensor(progress * torch.pi))))
-
-
-def gradient_norm(model: nn.Module) -> Tensor:
-    """The norm of all dense gradients, clipped to 10 in place; not read back to the host."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return nn.utils.clip_grad_norm_(trained, 10.0)

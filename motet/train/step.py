@@ -8,7 +8,7 @@ from torch import Tensor
 from motet.batch import Batch
 from motet.model.kinds import Trainable
 from motet.train.losses import TaskLosses
-from motet.train.optim import RowwiseAdagrad, dense_optimizer, gradient_norm
+from motet.train.optim import DenseAdamW, RowwiseAdagrad
 
 
 class Step:
@@ -18,9 +18,9 @@ class Step:
         self, network: Trainable, losses: TaskLosses, weights_T: Tensor,
         *, lr: float, table_lr: float, weight_decay: float, table_weight_decay: float = 0.0,
     ) -> None:  # fmt: skip
-        self.network, self.losses, self.weights_T, self.lr = network, losses, weights_T, lr
+        self.network, self.losses, self.weights_T = network, losses, weights_T
         self.sparse = RowwiseAdagrad(network.inputs.table, table_lr, table_weight_decay)
-        self.dense = dense_optimizer(network, lr, weight_decay)
+        self.dense = DenseAdamW(network, lr, weight_decay)
 
     def __call__(self, batch: Batch, scale: float = 1.0) -> tuple[Tensor, Tensor]:
         """Losses before the update and labels, [B, C, T]; `scale` multiplies both learning rates."""
@@ -28,10 +28,6 @@ class Step:
         labels_BCT = batch.labels_BCT[..., self.network.task_index]
         loss_BCT = self.losses(self.network(batch).logits_BCT, labels_BCT)
         (self.losses.per_task(loss_BCT) * self.weights_T).sum().backward()
-        gradient_norm(self.network)
-        for group in self.dense.param_groups:
-            group["lr"] = self.lr * scale
-        self.dense.step()
-        self.dense.zero_grad(set_to_none=True)
+        self.dense.step(scale)
         self.sparse.step(scale)
         return loss_BCT.detach(), labels_BCT

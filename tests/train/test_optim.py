@@ -6,7 +6,7 @@ from contracts.toy import toy
 
 from motet.model.inputs import Table
 from motet.model.ranker import Network, resolve
-from motet.train.optim import RowwiseAdagrad, add_up, dense_optimizer, learning_rate
+from motet.train.optim import DenseAdamW, RowwiseAdagrad, add_up, learning_rate
 
 
 def test_rowwise_adagrad_updates_touched_rows_by_its_definition_and_no_other() -> None:
@@ -67,7 +67,7 @@ def test_the_learning_rate_warms_up_then_falls_to_a_tenth() -> None:
 def test_weights_decay_but_fusion_weights_biases_and_adapters_do_not() -> None:
     layout = toy().layout
     network = Network(layout, torch.full((layout.table_rows,), 20), resolve({}))
-    decayed = {id(p) for p in dense_optimizer(network, 0.1, 0.3).param_groups[0]["params"]}
+    decayed = {id(p) for p in DenseAdamW(network, 0.1, 0.3).decayed}
     names = {name for name, parameter in network.named_parameters() if id(parameter) in decayed}
     assert {"experts.bank.second_EHD", "heads.first_TDH", "experts.bank.first.user.weight"} <= names
     spared = {"fusion.task_TV", "fusion.cell_STV", "fusion.prior.weight", "fusion.adapter.core_STR"}
