@@ -193,6 +193,7 @@ def recommend(
     seen: Annotated[bool, typer.Option("--seen", help="Keep items the user has seen.")] = False,
     exclude: Annotated[list[str], typer.Option(help="Item keys to leave out.")] = [],  # noqa: B006
     context: Annotated[list[str], typer.Option(help="A context feature, as in --context device=phone.")] = [],  # noqa: B006
+    table: Annotated[str, typer.Option(help="How ids' embeddings are held in memory: fp32, fp16, int8.")] = "fp32",
     as_json: Json = False,
 ) -> None:
     """Slates for one user: each item with its tasks' probabilities and blended score."""
@@ -202,7 +203,7 @@ def recommend(
         with steps() as say:
             slates = stages.recommend(
                 run, user=user, scenarios=scenario, kinds=kind, n=n, weights=_weights(weight), history=history,
-                seen=seen, exclude=exclude, context=_context(context), say=say,
+                seen=seen, exclude=exclude, context=_context(context), table=table, say=say,
             )  # fmt: skip
         if as_json:
             print_json({"user": user, "slates": slates})

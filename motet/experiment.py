@@ -145,13 +145,16 @@ def blend_of(run: Run, experiment: Experiment) -> Blend:
     return Blend.of(layout.tasks, names, experiment.blend, scales)  # type: ignore[arg-type]
 
 
-def of_run(folder: Path, changes: Mapping[str, Any] | None = None) -> tuple[Run, Experiment]:
-    """A run with the settings it was trained by; `changes` are to how it is judged: [evaluate] and [blend]."""
+def of_run(folder: Path, changes: Mapping[str, Any] | None = None, *, table: str = "fp32") -> tuple[Run, Experiment]:
+    """A run with the settings it was trained by; `changes` are to how it is judged: [evaluate] and [blend].
+
+    `table` is how its embedding table is held in memory: fp32, fp16 or int8.
+    """
     for key in changes or {}:
         if key.split(".")[0] not in JUDGING:
             fix = f"a trained run keeps them; change {' or '.join(JUDGING)} here, or train another run"
             raise InputError(f"{key!r} is a setting of training", where="--set", fix=fix)
-    return load_run(folder), read(folder / "config.toml", changes)
+    return load_run(folder, table), read(folder / "config.toml", changes)
 
 
 def with_evaluate(experiment: Experiment, **changes: Any) -> Experiment:
@@ -172,11 +175,12 @@ def recommend(
     seen: bool = False,
     exclude: Sequence[str] = (),
     context: Mapping[str, str] | None = None,
+    table: str = "fp32",
     say: Say = lambda what, share: None,
 ) -> list[dict[str, Any]]:
     """Slates of the run in that folder, as plain dicts; default: every scenario and kind."""
     say("opening the run", 0.0)
-    run, experiment = of_run(folder)
+    run, experiment = of_run(folder, table=table)
     runtime.use_threads(experiment.train.threads)
     blend = blend_of(run, experiment).reweighted(weights or {})
     events = None if history is None else _events(history)

@@ -238,6 +238,14 @@ def test_a_slate_in_json(trained: Path) -> None:
     assert set(slate["items"][0]["predictions"]) == {"click", "cart", "purchase", "stars"}
 
 
+def test_a_table_in_less_memory_answers_nearly_the_same_and_an_unknown_form_is_refused(trained: Path) -> None:
+    ask = ("recommend", trained, "--user", "u00003", "--scenario", "voice", "--kind", "goods", "--json", "--table")
+    exact, small = (done(*ask, form).json["slates"][0]["items"] for form in ("fp32", "int8"))
+    assert small != exact
+    assert [place["score"] for place in small] == pytest.approx([place["score"] for place in exact], abs=0.1)
+    assert "fp16" in refused("recommend", trained, "--table", "fp15")
+
+
 def test_what_takes_long_shows_its_progress_on_a_terminal_only(
     trained: Path, market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,7 +34,8 @@ class Table(nn.Module):
 
     def __init__(self, counts_V: Tensor, dim: int, evidence: float) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(len(counts_V), dim) * 0.05, requires_grad=False)
+        drawn_VD = torch.randn(len(counts_V), dim, device=counts_V.device).mul_(0.05)
+        self.weight = nn.Parameter(drawn_VD, requires_grad=False)
         self.weight.data[0] = 0
         say_V = counts_V.float() / (counts_V.float() + evidence) if evidence else (counts_V >= 0).float()
         say_V[0] = 0
@@ -44,13 +45,22 @@ class Table(nn.Module):
 
     def forward(self, ids: list[Tensor]) -> list[Tensor]:
         """Embeddings [..., D] of several id tensors [...], looked up together."""
-        ids_I = torch.cat([tensor.reshape(-1) for tensor in ids])
+        ids_I = together(ids)
         embedded_ID = self.weight.index_select(0, ids_I) * self.say_V.index_select(0, ids_I)[:, None]
         if self.training and torch.is_grad_enabled():
             self.touched = Touched(ids_I, embedded_ID.requires_grad_())
-        parts = embedded_ID.split([tensor.numel() for tensor in ids])
-        width = self.weight.shape[1]
-        return [part.reshape(*tensor.shape, width) for part, tensor in zip(parts, ids, strict=True)]
+        return apart(embedded_ID, ids)
+
+
+def together(ids: list[Tensor]) -> Tensor:
+    """All ids of several tensors in one row, [I]."""
+    return torch.cat([tensor.reshape(-1) for tensor in ids])
+
+
+def apart(embedded_ID: Tensor, ids: list[Tensor]) -> list[Tensor]:
+    """What was looked up of each tensor, in its shape [..., D]."""
+    parts, width = embedded_ID.split([tensor.numel() for tensor in ids]), embedded_ID.shape[1]
+    return [part.reshape(*tensor.shape, width) for part, tensor in zip(parts, ids, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ import tomli_w
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
 from motet.batch import Rows
 from motet.data.dataset import Dataset
@@ -29,6 +28,7 @@ from motet.model.ranker import Model
 from motet.scoring.calibrate import Calibration
 from motet.settings import atomic_file, parse, plain, read_toml, write_json
 from motet.train.loop import Outcome, Train
+from motet.train.weights import read_network, write_weights
 from motet.version import VERSION
 
 FORMAT = "motet-run/1"
@@ -120,9 +120,7 @@ def save_run(
     folder: Path, *, network: Trainable, model: Model, train: Train, outcome: Outcome, fit: Calibration
 ) -> None:
     """Write the artifacts; `run.json` last, so that a run folder with one is whole."""
-    weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    with atomic_file(folder / "model.safetensors") as file:
-        file.write(save(weights))
+    write_weights(folder, network)
     write_json(folder / "calibration.json", fit.to_dict())
     training = {key: value for key, value in asdict(outcome).items() if key != "log"}
     training["macro_ne"] = outcome.macro_ne if math.isfinite(outcome.macro_ne) else None
@@ -130,8 +128,11 @@ def save_run(
     write_json(folder / "run.json", facts)
 
 
-def load_run(folder: Path) -> Run:
-    """The run of that folder; an `InputError` when it is not one, is unfinished or damaged, or its data has changed."""
+def load_run(folder: Path, table: str = "fp32") -> Run:
+    """The run of that folder; an `InputError` when it is not one, is unfinished or damaged, or its data has changed.
+
+    `table` is how the embedding table is held: "fp32", or in less memory "fp16" or "int8" (see `motet.model.held`).
+    """
     if not (folder / "run.json").exists():
         going = (folder / "config.toml").exists()
         found = "this run is not finished" if going else "no finished run here"
@@ -142,13 +143,11 @@ def load_run(folder: Path) -> Run:
             raise InputError(f"unknown format {facts.get('format')!r}", where=str(folder), fix="train again")
         data = _prepared(folder.resolve() / prepared["folder"], prepared["fingerprint"])
         model, train = parse(Model, facts["model"]), parse(Train, facts["train"])
-        network = build(data.layout, data.counts_V, model)
-        network.load_state_dict(load_file(folder / "model.safetensors"))
+        network = read_network(folder, data.layout, data.counts_V, model, table)
         calibration = Calibration.from_dict(json.loads((folder / "calibration.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         message = f"this run cannot be read: {str(error).splitlines()[0]}"
         raise InputError(message, where=str(folder), fix=f"motet train --run {folder} --force") from error
-    network.eval()
     return Run(folder, data, network, model, train, calibration, facts)
 
 
