@@ -1,10 +1,13 @@
 # make demo and make test do all the set-up; they are the two commands to know.
 PYTHON ?= python3
 VENV := .venv
+PEERS := .venv-peers
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check setup clean
+.PHONY: demo test check bench bench-peers setup clean
+
+BENCHMARKS := throughput profile prepare scaling memory scoring
 
 demo: setup  ## data, training, the matrix of cells, slates and a report in about two minutes
 	$(BIN)/motet demo
@@ -18,12 +21,28 @@ check: setup  ## lint, types, layers: seconds
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
+bench: setup bench-peers  ## every measurement of speed and memory into benchmarks/results and docs: an hour on an idle machine
+	for name in $(BENCHMARKS); do \
+	  $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/.$$name && \
+	  mv benchmarks/results/.$$name benchmarks/results/$$name.json || exit 1; \
+	done
+	$(BIN)/python docs/tables.py
+
+bench-peers: $(PEERS)/.ready  ## the packages that throughput is compared with, in an environment of their own
+
+$(PEERS)/.ready: constraints.txt benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement benchmarks/peers.txt
+	touch $(PEERS)/.ready
+
 setup: $(READY)
 
 $(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Motet needs Python 3.11 or newer, this is "\
+	  + sys.version.split()[0] + ": name another one, for instance make PYTHON=python3.12 $(or $(MAKECMDGOALS),demo)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,movielens]'
 	touch $(READY)
 
 clean:  ## remove what the commands made
-	rm -rf $(VENV) motet-demo .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) motet-demo .mypy_cache .ruff_cache
