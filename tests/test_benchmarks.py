@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import amazon3
+from benchmarks import amazon3, memory
 from benchmarks.common import Benchmark, summary
 from motet.baselines import BASELINES
 from motet.evaluate.verdict import VERDICTS
@@ -71,3 +71,18 @@ def test_amazon_ranks_every_user_of_every_category_by_every_model(tmp_path: Path
     # the next item of a chain stands beside the last ones, which neighbours know and popularity does not
     assert entries["Beauty", "item-knn"]["hit@10"] > entries["Beauty", "popularity"]["hit@10"]
     json.dumps(found, allow_nan=False)
+
+
+def test_what_a_smaller_table_loses_is_told_by_cell_and_fp32_loses_nothing(trained: Path, report: Any) -> None:
+    found = memory.losses(trained)
+    assert set(found) == {"fp32", "fp16", "int8"}
+    wanted = {f"{c['scenario']} × {c['task']}": c["auc"] for c in report["cells"] if enough(c)}
+    assert set(found["fp32"]["cells"]) == set(wanted) != set()
+    assert set(found["fp32"]["cells"].values()) == {0.0}
+    assert found["fp32"]["macro_auc"] == pytest.approx(sum(wanted.values()) / len(wanted), abs=1e-4)
+    assert 0 <= found["int8"]["mean_change"] < 0.02
+    json.dumps(found, allow_nan=False)
+
+
+def enough(cell: Any) -> bool:
+    return cell["auc"] is not None and 50 <= cell["positives"] <= cell["rows"] - 50

@@ -35,17 +35,18 @@ def read_network(folder: Path, layout: Layout, counts_V: Tensor, model: Model, t
         for name, layer in list(network.named_modules()):
             if isinstance(layer, InputLayer):
                 rows, dim = layer.table.weight.shape
-                layer.add_module("table", _held(stored, f"{name}.table", rows, dim, table))
+                layer.add_module("table", _held(folder / FILE, f"{name}.table", rows, dim, table))
                 names -= {f"{name}.table.weight", f"{name}.table.say_V"}
         network.load_state_dict({name: stored.get_tensor(name) for name in names})
     return network.eval()
 
 
-def _held(stored: safe_open, place: str, rows: int, dim: int, form: str) -> HeldTable:
-    weight, say = stored.get_slice(f"{place}.weight"), stored.get_slice(f"{place}.say_V")
-    if weight.get_shape() != [rows, dim]:
-        raise RuntimeError(f"{place} has the shape {weight.get_shape()}, not {[rows, dim]}")
+def _held(file: Path, place: str, rows: int, dim: int, form: str) -> HeldTable:
     held = HeldTable(rows, dim, form)
     for start in range(0, rows, _ROWS):
-        held.put(start, weight[start : start + _ROWS], say[start : start + _ROWS])
+        with safe_open(file, "pt") as stored:  # for each piece: what was read counts as memory until it is closed
+            weight, say = stored.get_slice(f"{place}.weight"), stored.get_slice(f"{place}.say_V")
+            if weight.get_shape() != [rows, dim]:
+                raise RuntimeError(f"{place} has the shape {weight.get_shape()}, not {[rows, dim]}")
+            held.put(start, weight[start : start + _ROWS], say[start : start + _ROWS])
     return held
