@@ -127,16 +127,18 @@ class Training:
             self.sums.add(*self.step(rows, learning_rate(number, steps, 1)), rows.scenario_B)
 
 
-def peers_mmoe(work: Workload) -> dict[str, Any]:
-    """`[model]` for the peers' MMoE: the preset in the workload's sizes, without history and dropout."""
+def model_of(work: Workload) -> dict[str, Any]:
+    """`[model]`: a preset as it is, or the peers' MMoE in the workload's sizes, without history and dropout."""
+    if work.preset:
+        return {"preset": work.preset}
     sizes = {"expert_count": work.experts, "expert_widths": [work.hidden, work.width], "head_width": work.head}
     return {"preset": "mmoe", "history": "none", "dim": work.dim, "dropout": 0.0, **sizes}
 
 
-def training(work: Workload, given: dict[str, Any]) -> Training:
-    """A new network of that `[model]`, ready for its first step."""
+def training(work: Workload) -> Training:
+    """A new network, ready for its first step."""
     torch.manual_seed(work.seed)
-    data, model = Memory(work), resolve(given)
+    data, model = Memory(work), resolve(model_of(work))
     network, how = Network(data.layout, data.counts_V, model).train(), Train()
     losses, weights_T = losses_of(network, data, data.rows("train"), how, CPU)
     rates = {"lr": how.lr, "table_lr": how.table_lr, "weight_decay": how.weight_decay}
@@ -145,13 +147,17 @@ def training(work: Workload, given: dict[str, Any]) -> Training:
 
 def answers(work: Workload) -> dict[str, Callable[[int], Any]]:
     """How fast we are, and how fast we could be."""
-    made = training(work, peers_mmoe(work))
+    made = training(work)
     found = limit.products(lambda: made.run(np.arange(work.batch), work.batch))
 
     def run(steps: int) -> None:
         made.run(np.random.default_rng(work.seed).permutation(steps * work.batch), work.batch)
 
-    return {"run": timed(run), "limit": lambda repeats: limit.measure(found, work.batch, repeats)}
+    return {
+        "run": timed(run),
+        "limit": lambda repeats: limit.measure(found, work.batch, repeats),
+        "memory": lambda _: runtime.peak_rss_mb(),
+    }
 
 
 if __name__ == "__main__":

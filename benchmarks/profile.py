@@ -146,8 +146,8 @@ if __name__ == "__main__":
     args = parser.parse_args()
     threads = runtime.use_threads(args.threads)
     sizes = {"batch": args.batch, "history": args.history, "ids_per_field": 10_000, "tasks": 3, "scenarios": 3}
-    work = Workload(rows=40 * args.batch, threads=threads, **sizes)
-    made = training(work, {})
+    work = Workload(rows=40 * args.batch, threads=threads, preset="motet", **sizes)
+    made = training(work)
     result: dict[str, Any] = share(made, work, 4 if args.quick else 10, 5 if args.quick else 9)
     label_parts(made)
     parts = spent(lambda: made.run(np.arange(10 * work.batch), work.batch), 10)

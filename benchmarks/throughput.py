@@ -22,7 +22,7 @@ from benchmarks.workload import Workload
 from motet import runtime
 
 SIZES = ((4096, 1_000), (4096, 100_000), (512, 1_000), (512, 100_000), (512, 1_000_000))
-QUICK = SIZES[:4]
+QUICK = ((4096, 1_000), (4096, 100_000), (512, 100_000))
 PEERS = ("torch-rechub", "deepctr-torch")
 SMALL = 1_000
 """Ids per field of a second worker of ours: what a step costs at the same batch with a small table."""
@@ -141,8 +141,8 @@ def show(line: dict[str, Any]) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="short rounds, without the largest vocabulary")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--quick", action="store_true", help="few short rounds, without the largest vocabulary")
+    parser.add_argument("--rounds", type=int, help="default: 7, quick 5")
     parser.add_argument("--threads", type=int, default=0, help="of every package; 0: one per core")
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="their environment")
     args = parser.parse_args()
@@ -154,7 +154,8 @@ if __name__ == "__main__":
     lines = []
     for batch, ids in QUICK if args.quick else SIZES:
         work = Workload(batch=batch, ids_per_field=ids, threads=threads)
-        lines.append(measure(work, peers, args.rounds, 0.4 if args.quick else 1.5))
+        rounds = args.rounds or (5 if args.quick else 7)
+        lines.append(measure(work, peers, rounds, 0.3 if args.quick else 1.5))
         if not args.json:
             show(lines[-1])
     if args.json:

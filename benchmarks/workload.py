@@ -36,6 +36,7 @@ class Workload:
     tasks: int = 2
     scenarios: int = 1
     history: int = 0
+    preset: str = ""  # of ours; empty: the MMoE of the sizes above
     rows: int = 262_144
     seed: int = 0
 
@@ -54,7 +55,7 @@ class Workload:
 
 def of_arguments(parser: argparse.ArgumentParser) -> tuple[Workload, argparse.Namespace]:
     for f in fields(Workload):
-        parser.add_argument(f"--{f.name}", type=int, default=f.default)
+        parser.add_argument(f"--{f.name}", type=type(f.default), default=f.default)
     args = parser.parse_args()
     return Workload(**{f.name: getattr(args, f.name) for f in fields(Workload)}), args
 
