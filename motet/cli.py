@@ -29,6 +29,7 @@ ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="The motet.to
 Prepared = Annotated[Path, typer.Option("--prepared", help="The prepared folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
+From = Annotated[Path | None, typer.Option("--from", help="Go on with this run on newer logs; new ids get rows.")]
 Set = Annotated[list[str], typer.Option("--set", help="Override one key, as in --set train.epochs=3.")]
 Here = Path("motet.toml")
 
@@ -94,6 +95,7 @@ def prepare(
     memory: Annotated[
         str | None, typer.Option(help="At most so much, as in 2GB; default: most of the machine's.")
     ] = None,
+    start: From = None,
     set_: Set = [],  # noqa: B006
     force: Force = False,
     as_json: Json = False,
@@ -105,13 +107,14 @@ def prepare(
 
         with steps() as say:
             data = stages.prepare(
-                stages.read(config, changes_of(set_)), config.parent, prepared, force=force, memory=memory, progress=say
-            )
+                stages.read(config, changes_of(set_)), config.parent, prepared, force=force, memory=memory, start=start,
+                progress=say,
+            )  # fmt: skip
         if as_json:
             print_json({"folder": str(prepared), "manifest": data.manifest})
             return
         say_line(escape(stages.describe(data)))
-        say_line(f"next: motet train {_named(config)}".rstrip())
+        say_line(" ".join(["next: motet train", *_named(config).split(), *_going_on(start, prepared)]))
 
 
 @app.command()
@@ -121,13 +124,15 @@ def train(
     run: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/default"),
     preset: Annotated[str, typer.Option(help=f"{', '.join(presets())}.")] = "",
     seed: Annotated[int | None, typer.Option(help="Seed of weights, order and dropout.")] = None,
+    start: From = None,
     set_: Set = [],  # noqa: B006
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Prepare if needed, then train one model for all cells; goes on exactly after a kill.
 
-    With --force a prepared folder of other settings is made anew, and the run starts over.
+    With --force a prepared folder of other settings is made anew, and the run starts over. With --from it begins with
+    the weights of an earlier run; --prepared and --run should then name new folders.
     """
     with explained(as_json):
         from motet import experiment as stages
@@ -137,8 +142,8 @@ def train(
         changes |= {"train.seed": seed} if seed is not None else {}
         experiment = stages.read(config, changes)
         with steps() as say:
-            data = stages.prepare(experiment, config.parent, prepared, force=force, progress=say)
-            done = stages.train(experiment, data, run, force=force, progress=say.training)
+            data = stages.prepare(experiment, config.parent, prepared, force=force, start=start, progress=say)
+            done = stages.train(experiment, data, run, start=start, force=force, progress=say.training)
         if as_json:
             print_json(done.facts)
             return
@@ -297,6 +302,11 @@ def _context(given: list[str]) -> dict[str, str]:
 def _named(config: Path) -> str:
     """The config's name when it is not the default."""
     return "" if config == Here else str(config)
+
+
+def _going_on(start: Path | None, prepared: Path) -> list[str]:
+    """What the next command needs to go on with a run."""
+    return [] if start is None else ["--from", escape(str(start)), "--prepared", escape(str(prepared)), "--run", "NEW"]
 
 
 def main() -> None:

@@ -34,8 +34,10 @@ from motet.scoring.blend import Blend
 from motet.serve.pipeline import part
 from motet.serve.pipeline import recommend as answer
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
+from motet.train.begin import JUDGING, begin_run, check_learnable
+from motet.train.carry import carry_over
 from motet.train.loop import Progress, Train
-from motet.train.run import JUDGING, Run, begin_run, check_learnable, load_run, new_network, save_run
+from motet.train.run import Run, load_run, new_network, prepared_of, save_run, scratch_of
 from motet.train.score import score_rows
 from motet.train.stages import train_stages
 
@@ -95,22 +97,39 @@ def prepare(
     *,
     force: bool = False,
     memory: str | None = None,
+    start: Path | None = None,
     progress: Say | None = None,
 ) -> Dataset:
-    """The prepared folder, made or found fresh, with at most so much `memory` ("2GB")."""
-    schema, settings = experiment.schema, experiment.preparation
-    prepare_folder(schema, settings, base, folder, progress=progress, force=force, memory=memory)
+    """The prepared folder, made or found fresh, with at most so much `memory` ("2GB").
+
+    One that carries on the data of the run `start` keeps its transforms and the keys that it knows.
+    """
+    prepare_folder(
+        experiment.schema, experiment.preparation, base, folder, progress=progress, force=force, memory=memory,
+        extends=None if start is None else prepared_of(start),
+    )  # fmt: skip
     return Dataset.open(folder)
 
 
 def train(
-    experiment: Experiment, data: Dataset, folder: Path, *, force: bool = False, progress: Progress | None = None
+    experiment: Experiment,
+    data: Dataset,
+    folder: Path,
+    *,
+    start: Path | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
 ) -> Run:
-    """A trained run in `folder`; one that was killed goes on where it stopped, a finished one is read back."""
+    """A trained run in `folder`; one that was killed goes on where it stopped, a finished one is read back.
+
+    It begins with the weights of the run `start`, whose data `data` carries on.
+    """
     model = resolve(experiment.model)
     check_learnable(data)
-    if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, force=force):
+    if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, start=start, force=force):
         network = new_network(data, model, experiment.train.seed)
+        if start is not None:
+            carry_over(start, network, model, data)
         outcome = train_stages(network, data, experiment.train, folder=folder, progress=progress)
         valid = data.rows("valid")
         forms = [task.form for task in data.layout.tasks]
@@ -118,7 +137,10 @@ def train(
             score_rows(network, data, valid), data.labels(valid), data.scenarios(valid),
             scenarios=len(data.layout.scenarios), forms=forms,
         )  # fmt: skip
-        save_run(folder, network=network, model=model, train=experiment.train, outcome=outcome, fit=fitted)
+        scratch = experiment.train if start is None else scratch_of(start)
+        save_run(
+            folder, network=network, model=model, train=experiment.train, outcome=outcome, fit=fitted, scratch=scratch
+        )
     return load_run(folder)
 
 

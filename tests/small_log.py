@@ -79,6 +79,28 @@ def write(folder: Path, rows: int = 400) -> Path:
     return folder / "motet.toml"
 
 
+def go_on(folder: Path, rows: int = 200, *, keep: bool = True) -> None:
+    """More rows behind the log's, or instead of them: of half of its users, of new ones, of old items and new ones."""
+    rng, log = np.random.default_rng(6), pl.read_csv(folder / "log.csv")
+    items = pl.read_csv(folder / "items.csv")
+    item = rng.integers(12, 30, rows)
+    newer = pl.DataFrame(
+        {
+            "user": [f"u{u}" for u in rng.integers(6, 18, rows)],
+            "item": [f"i{i}" for i in item],
+            "time": int(log["time"].max()) + 1000 + np.arange(rows) * 1000,  # type: ignore[arg-type]
+            "surface": np.where(rng.random(rows) < 0.3, "web", "app"),
+            "clicked": (rng.random(rows) < np.where(item % 2 == 0, 0.7, 0.2)).astype(int),
+            "rating": rng.integers(1, 6, rows),
+        }
+    )
+    more = pl.DataFrame(
+        {"item": [f"i{i}" for i in range(24, 30)], "kind": ["goods"] * 6, "price": [50.0] * 6, "title": ["New"] * 6}
+    )
+    (pl.concat([log, newer]) if keep else newer).write_csv(folder / "log.csv")
+    pl.concat([items, more]).write_csv(folder / "items.csv")
+
+
 def change(file: Path, before: str, after: str) -> None:
     """Replace a piece of text that stands there exactly once."""
     text = file.read_text(encoding="utf-8")

@@ -21,13 +21,22 @@ _DIRECT = 4  # a state is kept for every possible combination while they are at 
 
 
 def count_rows(
-    log: Log, tasks: tuple[Task, ...], train_N: Bools, moments: Moments, chosen: Running, folder: Path, threads: int = 1
+    log: Log,
+    tasks: tuple[Task, ...],
+    train_N: Bools,
+    moments: Moments,
+    chosen: Running,
+    folder: Path,
+    threads: int = 1,
+    *,
+    fitted: RunningFit | None = None,
 ) -> tuple[Columns[np.float32], RunningFit]:
     """The columns of every row of the log, and what was fitted; `moments` are those of train's labels.
 
-    Their files lie in `folder`. Each thread works on one task of a key.
+    Their files lie in `folder`. Each thread works on one task of a key. What was `fitted` earlier stays.
     """
     with_observed = bool((np.isnan(log.labels_TN[0]) | (log.known_at_TN[0] != log.time_N)).any())
+    with_observed = with_observed if fitted is None else fitted.with_observed
     names = column_names(chosen, tasks, with_observed)
     binary = tuple(task.form == "binary" for task in tasks)
     fit = RunningFit(chosen, binary, names, with_observed, *moments, (), ())
@@ -40,18 +49,22 @@ def count_rows(
             rates[key] = Columns.of(folder / f"rates.{len(rates)}", len(log.time_N), len(tasks), np.float64)
         counting = _Key.of(log, fit, key, len(spread), rates)
         with ThreadPoolExecutor(threads) as pool:
-            for found in pool.map(lambda task: list(_stored(counting.columns(task), columns, train_N)), counting.tasks):  # noqa: B023
+            for found in pool.map(
+                lambda task: list(_stored(counting.columns(task), columns, train_N, fitted)),  # noqa: B023
+                counting.tasks,
+            ):
                 spread.update(found)
     means, stds = (tuple(spread[place][at] for place in range(len(names))) for at in (0, 1))
     return columns, replace(fit, means=means, stds=stds)
 
 
 def _stored(
-    made: Iterator[tuple[int, Floats]], columns: Columns[np.float32], train_N: Bools
+    made: Iterator[tuple[int, Floats]], columns: Columns[np.float32], train_N: Bools, fitted: RunningFit | None
 ) -> Iterator[tuple[int, tuple[float, float]]]:
-    """Each column standardised by train's moments and stored; the moments come back."""
+    """Each column standardised by train's moments, or those that were fitted, and stored; the moments come back."""
     for place, column in made:
-        mean, std = mean_and_std(column, train_N)
+        known = fitted and (fitted.means[place], fitted.stds[place])
+        mean, std = known or mean_and_std(column, train_N)
         for start in range(0, len(column), _BLOCK):
             columns.put(place, standardise(column[start : start + _BLOCK], mean, std), start)
         yield place, (mean, std)

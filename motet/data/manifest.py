@@ -48,6 +48,7 @@ class Manifest(TypedDict):
     fingerprint: str  # of schema, settings and the files' content
     schema: dict[str, Any]
     settings: dict[str, Any]
+    extends: str | None  # the fingerprint of the earlier folder that it carries on
     files: list[Source]
     rows: dict[str, int]  # impressions by split
     users: int
@@ -75,9 +76,10 @@ def read_manifest(folder: Path) -> Manifest:
     return cast(Manifest, manifest)
 
 
-def identity(schema: Schema, settings: object) -> dict[str, Any]:
+def identity(schema: Schema, settings: object, extends: str | None = None) -> dict[str, Any]:
     """What a prepared folder depends on besides the files, as plain values."""
-    return {"motet": VERSION, "schema": plain(schema), "settings": plain(settings)}
+    carried = {} if extends is None else {"extends": extends}
+    return {"motet": VERSION, "schema": plain(schema), "settings": plain(settings)} | carried
 
 
 def same_identity(schema: Schema, settings: object) -> str:

@@ -11,6 +11,7 @@ from motet.data.arrays import Bools, Floats, Numbers
 from motet.data.columns import Columns
 from motet.data.counting import count_rows
 from motet.data.events import write_events
+from motet.data.extend import Earlier
 from motet.data.features import FeatureSet, OwnerFeatures, Packed, fit_features
 from motet.data.history import Events, HistorySettings
 from motet.data.known import Log
@@ -39,7 +40,7 @@ class Tables:
     users: Packed
     items: Packed
     context: PackedColumns
-    counts_V: Numbers  # train impressions that look up each embedding row
+    counts_V: Numbers  # train impressions that have looked up each embedding row
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,49 +53,64 @@ class Past:
     moments: Moments  # of train's labels
 
 
-def pack_tables(logged: Logged, schema: Schema, winsorise: float, folder: Path) -> Tables:
-    """Features fitted on train, and applied to every user, item and impression; columns of impressions in `folder`."""
+def pack_tables(
+    logged: Logged, schema: Schema, winsorise: float, folder: Path, earlier: Earlier | None = None
+) -> Tables:  # fmt: skip
+    """Features fitted on train, and applied to every user, item and impression; columns of impressions in `folder`.
+
+    With an `earlier` folder its features, and new keys behind theirs.
+    """
     train = logged.train_N
-    user_U = _uses(logged.user_N[train], logged.users.height)
-    item_I = _uses(logged.item_N[train], logged.items.height)
     features = fit_features(
         schema,
-        FitRows(logged.users, user_U[FIRST_KEY:]),
-        FitRows(logged.items, item_I[FIRST_KEY:]),
+        FitRows(logged.users, _uses(logged.user_N[train], logged.users.height)[FIRST_KEY:]),
+        FitRows(logged.items, _uses(logged.item_N[train], logged.items.height)[FIRST_KEY:]),
         FitRows(logged.frame, train),
         scenarios=len(logged.scenarios),
         kinds=len(logged.kinds.names),
         winsorise=winsorise,
     )
+    features = features if earlier is None else earlier.extended(features)
     users, items = features.user.table(logged.users), features.item.table(logged.items)
-    context, counts_V = _impressions(features.context, logged.frame, train, features.table_rows, folder)
-    for packed, uses in ((users, user_U), (items, item_I)):
-        for column in packed.ids_RK.T:
-            counts_V += np.bincount(column, weights=uses, minlength=features.table_rows)
-    counts_V[0] = 0
+    context = _impressions(features.context, logged.frame, folder)
+    counts_V = _counts(logged, train, users, items, context, features.table_rows)
+    if earlier is not None:
+        later_V = _counts(logged, earlier.later(logged), users, items, context, features.table_rows)
+        counts_V = earlier.counts(features, counts_V, later_V)
     return Tables(features, users, items, context, counts_V.astype(np.float32))
 
 
-def _impressions(
-    features: OwnerFeatures, frame: Frame, train_N: Bools, table_rows: int, folder: Path
-) -> tuple[PackedColumns, Floats]:
-    """The packed columns of the impressions, and how often train's look up each embedding row."""
+def _impressions(features: OwnerFeatures, frame: Frame, folder: Path) -> PackedColumns:
+    """The packed columns of the impressions."""
     widths = sum(field.columns for field in features.fields), len(features.number_names)
     ids = Columns.of(folder / "ids", frame.height, widths[0], np.int32)
     numbers = Columns.of(folder / "numbers", frame.height, widths[1], np.float32)
-    counts_V = np.zeros(table_rows)
     place = 0
     for some in features.id_columns(frame):
         for column in some.T:
             ids.put(place, column)
-            counts_V += np.bincount(column[train_N], minlength=table_rows)
             place += 1
     place = 0
     for more in features.number_columns(frame):
         for number in more.T:
             numbers.put(place, number)
             place += 1
-    return PackedColumns(ids, numbers), counts_V
+    return PackedColumns(ids, numbers)
+
+
+def _counts(
+    logged: Logged, rows_N: Bools, users: Packed, items: Packed, context: PackedColumns, table_rows: int
+) -> Floats:
+    """How often those impressions look up each embedding row."""
+    counts_V = np.zeros(table_rows)
+    for place in range(len(context.ids)):
+        counts_V += np.bincount(context.ids[place][rows_N], minlength=table_rows)
+    for packed, rows in ((users, logged.user_N), (items, logged.item_N)):
+        uses = np.bincount(rows[rows_N], minlength=len(packed.ids_RK)).astype(np.float64)
+        for column in packed.ids_RK.T:
+            counts_V += np.bincount(column, weights=uses, minlength=table_rows)
+    counts_V[0] = 0
+    return counts_V
 
 
 def look_back(
@@ -108,16 +124,22 @@ def look_back(
     made: Path,
     folder: Path,
     threads: int,
+    earlier: Earlier | None = None,
 ) -> Past:
     """Running counts and histories of every impression, strictly before it.
 
-    Histories are written to the folder `made`, columns of running counts to `folder`.
+    Histories are written to the folder `made`, columns of running counts to `folder`. What the `earlier` folder fitted
+    stays.
     """
-    moments = label_moments([targets_N[logged.train_N] for targets_N in logged.targets_TN], schema.tasks)
+    if earlier is None:
+        moments = label_moments([targets_N[logged.train_N] for targets_N in logged.targets_TN], schema.tasks)
+    else:
+        moments = earlier.moments
     stages.begin("running")
     counting = keys_of(logged, tables, counting)
     log = Log(logged.time_N, _parts(logged, tables, counting), logged.labels_TN, logged.known_at_TN)
-    pairs, fit = count_rows(log, schema.tasks, logged.train_N, moments, counting, folder, threads)
+    fitted = None if earlier is None else earlier.running
+    pairs, fit = count_rows(log, schema.tasks, logged.train_N, moments, counting, folder, threads, fitted=fitted)
     stages.begin("history")
     users, scenarios = FIRST_KEY + logged.users.height, len(logged.scenarios)
     events = write_events(log, schema.tasks, history, made, users=users, scenarios=scenarios, moments=moments)

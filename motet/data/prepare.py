@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from motet.batch import SPLITS
+from motet.batch import SPLITS, Layout
 from motet.data.clean import Clean, clean
+from motet.data.extend import Earlier
 from motet.data.history import HistorySettings
 from motet.data.layout import layout_to_dict
 from motet.data.logged import Logged, log_impressions
@@ -34,8 +35,7 @@ from motet.data.manifest import (
     with_times,
 )
 from motet.data.memory import Memory
-from motet.data.pack import Past, keys_of, layout_of, look_back, pack_tables
-from motet.data.pack import Tables as Packed
+from motet.data.pack import keys_of, layout_of, look_back, pack_tables
 from motet.data.removals import Removal
 from motet.data.running import Running
 from motet.data.split import Split
@@ -71,17 +71,20 @@ def prepare(
     progress: Progress | None = None,
     force: bool = False,
     memory: str | None = None,
+    extends: Path | None = None,
 ) -> Manifest:
     """Write the prepared folder of the tables that lie relative to `base`, and give back its manifest.
 
     A folder made from the same schema, settings and files is left as it is (`progress("fresh", 1.0)` says so). One made
     from others is an `InputError` that names the difference, unless `force`. A killed run goes on after its last
     finished stage; until the end the folder is what it was before. `memory` ("2GB") bounds what is in memory at once;
-    the folder is the same whatever it is.
+    the folder is the same whatever it is. One that `extends` an earlier folder keeps its transforms and keys.
     """
     recover(folder)
     bound = Memory.of(memory)
-    if folder.exists() and (fresh := _fresh(schema, settings, base, folder, force=force)) is not None:
+    earlier = None if extends is None else _earlier(extends, folder, schema, settings)
+    made_from = identity(schema, settings, None if earlier is None else earlier.manifest["fingerprint"])
+    if folder.exists() and (fresh := _fresh(schema, made_from, base, folder, force=force)) is not None:
         if progress is not None:
             progress("fresh", 1.0)
         return fresh
@@ -89,16 +92,18 @@ def prepare(
     with building(folder) as at:
         tables, sources, removals = _cleaned(schema, settings, base, at, bound, stages)
         logged = log_impressions(tables, schema, settings.clean, settings.split, stages)
+        logged = logged if earlier is None else earlier.arranged(logged)
         threads = bound.threads(len(logged.time_N), len(schema.tasks), logged.late_tasks)
         stages.begin("features")
         work = at.kept / "columns"
-        packed = pack_tables(logged, schema, settings.clean.winsorise, work)
+        packed = pack_tables(logged, schema, settings.clean.winsorise, work, earlier)
         past = look_back(
             logged, packed, schema, settings.running, settings.history, stages,
-            made=at.made, folder=work, threads=threads,
+            made=at.made, folder=work, threads=threads, earlier=earlier,
         )  # fmt: skip
         stages.begin("write")
-        manifest = _manifest(schema, settings, logged, packed, past, sources, removals)
+        layout = layout_of(logged, packed, past, schema, settings.history.length)
+        manifest = _manifest(schema, made_from, logged, layout, sources, removals)
         write_arrays(at.made, logged, packed, past, schema, tables.edges)
         if (at.kept / "removed").exists():
             shutil.move(at.kept / "removed", at.made / "removed")
@@ -138,7 +143,16 @@ def check_tables(
     }
 
 
-def _fresh(schema: Schema, settings: PrepareSettings, base: Path, folder: Path, *, force: bool) -> Manifest | None:
+def _earlier(extends: Path, folder: Path, schema: Schema, settings: PrepareSettings) -> Earlier:
+    if extends.resolve() == folder.resolve():
+        message = "this folder is the earlier one, which it would replace"
+        raise InputError(message, where=str(folder), fix="name a new folder with --prepared")
+    earlier = Earlier.open(extends)
+    earlier.check(schema, settings)
+    return earlier
+
+
+def _fresh(schema: Schema, made_from: dict[str, Any], base: Path, folder: Path, *, force: bool) -> Manifest | None:
     """The manifest if nothing has changed, None if the folder may be replaced, else an `InputError`."""
     if not (folder / "manifest.json").exists():
         if any(folder.iterdir()):
@@ -151,8 +165,9 @@ def _fresh(schema: Schema, settings: PrepareSettings, base: Path, folder: Path, 
         if force:
             return None
         raise
-    before = {key: manifest[key] for key in ("motet", "schema", "settings")}
-    changed = difference(before, json.loads(json.dumps(identity(schema, settings))))
+    keys = ("motet", "schema", "settings", "extends")
+    before = {key: value for key, value in manifest.items() if key in keys and value is not None}
+    changed = difference(before, json.loads(json.dumps(made_from)))
     changed = changed or changed_files(schema, manifest["files"], base)
     if not changed:
         return manifest
@@ -197,22 +212,20 @@ def _load_tables(folder: Path) -> Tables:
 
 def _manifest(
     schema: Schema,
-    settings: PrepareSettings,
+    made_from: dict[str, Any],
     logged: Logged,
-    packed: Packed,
-    past: Past,
+    layout: Layout,
     sources: list[Source],
     removals: list[Removal],
 ) -> Manifest:
-    layout = layout_of(logged, packed, past, schema, settings.history.length)
     cells = _cells(logged, schema)
-    made_from = identity(schema, settings)
     return Manifest(
         format=FORMAT,
         motet=made_from["motet"],
         fingerprint=fingerprint([made_from, [source["sha256"] for source in sources]]),
         schema=made_from["schema"],
         settings=made_from["settings"],
+        extends=made_from.get("extends"),
         files=sources,
         rows=_split_rows(logged),
         users=logged.users.height,

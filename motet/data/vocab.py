@@ -19,7 +19,7 @@ class Vocab:
     """Keys with how often train saw them, the commonest first (ties by key); keys below `min_count` are unknown."""
 
     keys: pl.Series  # String
-    counts: Ints  # [keys] train rows
+    counts: Ints  # [keys] train rows when they were admitted
 
     @classmethod
     def fit(cls, keys: Coded, weights: Floats | None = None, *, min_count: int = 1) -> "Vocab":
@@ -32,6 +32,12 @@ class Vocab:
             .sort("count", "key", descending=[True, False])
         )
         return cls(counted["key"], counted["count"].to_numpy().astype(np.int64))
+
+    def extended(self, other: "Vocab") -> "Vocab":
+        """These keys where they are, those of the other that are new behind them."""
+        new = ~other.keys.is_in(self.keys.implode())
+        counts = np.concatenate([self.counts, other.counts[new.to_numpy()]])
+        return Vocab(pl.concat([self.keys, other.keys.filter(new)]), counts)
 
     @property
     def size(self) -> int:

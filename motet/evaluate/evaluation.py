@@ -96,7 +96,7 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
     started = time.monotonic()
     data = run.data
     judge = _Judge(data, how, data.rows("valid"), data.rows(how.split))
-    jobs = Jobs.of(data, run.model, run.train, how)
+    jobs = Jobs.of(run, how)
     say("training seeds and controls", 0.0)
     cache = run.folder.parent / ".controls"
     scored = run_jobs(

@@ -27,8 +27,9 @@ from motet.evaluate.plan import Evaluate
 from motet.model.presets import slots
 from motet.model.ranker import Model, resolve
 from motet.settings import atomic_file, fingerprint, parse, plain
+from motet.train.carry import carry_over
 from motet.train.loop import Train
-from motet.train.run import new_network
+from motet.train.run import Run, fingerprint_of, new_network
 from motet.train.score import score_rows
 from motet.train.stages import train_stages
 from motet.version import VERSION
@@ -46,6 +47,8 @@ class Job:
     train: Train
     scenario: int | None = None
     tasks: tuple[int, ...] | None = None
+    start: Path | None = None  # the run whose weights it begins with
+    start_fingerprint: str | None = None
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -54,7 +57,8 @@ class Job:
     def key(self) -> str:
         """Changes whenever the logits could."""
         parts = {"model": plain(self.model), "train": plain(replace(self.train, threads=1))}
-        return fingerprint([VERSION, _code(), self.prepared_fingerprint, parts, self.scenario, self.tasks])
+        rest = [self.scenario, self.tasks, self.start_fingerprint]
+        return fingerprint([VERSION, _code(), self.prepared_fingerprint, parts, *rest])
 
 
 @cache
@@ -130,15 +134,19 @@ class Jobs:
         return [*self.seeds, *self.pooled, *others, *(job for jobs in self.solo for job in jobs)]
 
     @classmethod
-    def of(cls, data: Dataset, model: Model, train: Train, how: Evaluate) -> "Jobs":
-        trains = [replace(train, seed=train.seed + r) for r in range(how.seeds)]
+    def of(cls, run: Run, how: Evaluate) -> "Jobs":
+        """Other seeds begin with the weights that the run began with; all others are trained from scratch."""
+        data, model, first = run.data, run.model, run.train.seed
+        trains = [replace(run.scratch, seed=first + r) for r in range(how.seeds)]
+        begun = Job(data.folder, data.manifest["fingerprint"], model, run.train, start=run.start,
+                    start_fingerprint=None if run.start is None else fingerprint_of(run.start))  # fmt: skip
         pooled = parse(Model, plain(model) | slots("pooled") | {"preset": "pooled"})  # the same sizes
 
         def whole(model: Model) -> list[Job]:
             return [Job(data.folder, data.manifest["fingerprint"], model, train) for train in trains]
 
         return cls(
-            seeds=whole(model)[1:],
+            seeds=[replace(begun, train=replace(run.train, seed=first + r)) for r in range(1, how.seeds)],
             solo=[solo_jobs(data, model, train) for train in trains] if how.controls else [],
             pooled=whole(pooled) if how.controls else [],
             presets={name: whole(resolve({"preset": name})) for name in how.presets},
@@ -173,6 +181,8 @@ def _work(job: Job, path: Path) -> None:
     data = Dataset.open(job.prepared)
     how = replace(job.train, threads=1)
     network = new_network(data, job.model, how.seed, job.tasks, job.scenario)
+    if job.start is not None:
+        carry_over(job.start, network, job.model, data)
     outcome = train_stages(network, data, how, scenario=job.scenario)
     logits = {s: score_rows(network, data, data.rows(s, job.scenario)) for s in ("valid", "test")}
     with atomic_file(path) as file:

@@ -12,7 +12,8 @@ from command import contents
 
 from motet.data.dataset import Dataset
 from motet.errors import InputError
-from motet.train.run import begin_run, check_learnable, load_run
+from motet.train.begin import begin_run, check_learnable
+from motet.train.run import load_run
 
 CONFIG: dict[str, Any] = {"train": {"epochs": 1}, "evaluate": {"seeds": 3}, "blend": {}}
 
