@@ -51,6 +51,7 @@ def run_demo(
         return
     show(report)
     out.print(f"\n[bold]Slates for user {escape(user)}[/], one per scenario and kind:")
+    out.print("each task's prediction; the score blends them on a logarithmic scale (so below 0) and orders the slate")
     for slate in slates:
         show_slate(slate)
     say_line(_next(config, run, user, seconds))

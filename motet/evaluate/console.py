@@ -12,6 +12,7 @@ from motet.evaluate.sentence import headline
 from motet.evaluate.words import (
     COMPARED,
     SIGNS,
+    VERDICT_MEANINGS,
     Report,
     count,
     duration,
@@ -43,6 +44,18 @@ def cells_table(report: Report) -> Table:
         entries = [_entries(cells.at(scenario, task), brief=brief) for task in cells.tasks]
         table.add_row(Text(plain(scenario)), *entries)
     return table
+
+
+def legend(report: Report) -> str:
+    """How to read the matrix: what stands in a cell, and what the verdicts that occur mean."""
+    verdicts = part_of(report, "verdicts")
+    meanings = [f"{SIGNS[name]} {VERDICT_MEANINGS[name]}" for name in SIGNS if verdicts.get(name)]
+    if not meanings:
+        return ""
+    return (
+        "In each cell: the held-out AUC (or the metric named there) with its 95 % interval; Δ: how far it stands "
+        f"above a model trained for that cell alone. {'; '.join(meanings)}."
+    )
 
 
 def baselines_table(report: Report) -> Table:

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 from sample_report import sample_report
 
-from motet.evaluate.console import baselines_table, cells_table
+from motet.evaluate.console import baselines_table, cells_table, legend
 
 
 def printed(table: object, *, terminal: bool = False, width: int = 140) -> str:
@@ -59,6 +59,15 @@ def test_baselines_stand_best_first_under_this_run() -> None:
     ]
     places = [next(i for i, line in enumerate(lines) if line.lstrip().startswith(name)) for name in order]
     assert places == sorted(places)
+
+
+def test_the_legend_explains_the_verdicts_that_occur_and_no_other() -> None:
+    report = sample_report() | {"verdicts": {"gain": 0, "loss": 0, "tie": 1, "unclear": 3}}
+    text = legend(report)
+    assert "= the whole interval" in text
+    assert "? the data cannot tell" in text
+    assert "significantly" not in text
+    assert legend({}) == ""
 
 
 def test_an_empty_report_prints_tables_without_numbers() -> None:
