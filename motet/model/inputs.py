@@ -72,8 +72,10 @@ class ItemViews:
     event_P: Tensor
 
     def of_candidates(self, x_UD: Tensor) -> Tensor:
-        """What was computed of each item, for the candidates, [B, C, D]."""
-        return x_UD.index_select(0, self.candidate_BC.flatten()).unflatten(0, self.candidate_BC.shape)
+        """What was computed of each item, for the candidates, [B, C, D]; one row for all requests that share theirs."""
+        (own_BC,) = distinct(self.candidate_BC)
+        x_BCD = x_UD.index_select(0, own_BC.flatten()).unflatten(0, own_BC.shape)
+        return x_BCD.expand(len(self.candidate_BC), -1, -1)
 
     def of_events(self, x_UD: Tensor) -> Tensor:
         """What was computed of each item, for the real events, [P, D]."""
@@ -85,7 +87,7 @@ class Inputs:
     """What the other slots read."""
 
     user_BX: Tensor  # user and context: embeddings and numbers
-    candidate_BCY: Tensor  # item and pair: embeddings and numbers
+    candidate: tuple[Tensor, ...]  # item and pair: embeddings and numbers, [B, C, …] each; views where items are shared
     items: ItemViews
     packing: Packing
 
@@ -112,8 +114,8 @@ class InputLayer(nn.Module):
             [_pool(user, self.user), _pool(context, self.context), batch.user_numbers_BN, batch.context_numbers_BN], -1
         )
         items = ItemViews(_pool(item, self.item), candidate_BC, event_P)
-        numbers = [batch.item_numbers_BCN, batch.pair_numbers_BCN]
-        return Inputs(user_BX, torch.cat([items.of_candidates(items.views_UI), *numbers], -1), items, packing)
+        candidate = items.of_candidates(items.views_UI), batch.item_numbers_BCN, batch.pair_numbers_BCN
+        return Inputs(user_BX, candidate, items, packing)
 
 
 def _different_items(batch: Batch, packing: Packing) -> tuple[Tensor, Tensor, Tensor]:
@@ -121,12 +123,20 @@ def _different_items(batch: Batch, packing: Packing) -> tuple[Tensor, Tensor, Te
 
     An item is its row of the items table: equal rows have equal ids.
     """
-    candidates = batch.item_BC.numel()
-    rows = torch.cat([batch.item_BC.flatten(), packing.pack(batch.history.item_BL)])
+    item_BC, ids_BCK = distinct(batch.item_BC, batch.item_ids_BCK)
+    candidates = item_BC.numel()
+    rows = torch.cat([item_BC.flatten(), packing.pack(batch.history.item_BL)])
     rows_U, which = torch.unique(rows, return_inverse=True)
     somewhere_U = torch.empty_like(rows_U).scatter_(0, which, torch.arange(len(rows), device=rows.device))
-    ids = torch.cat([batch.item_ids_BCK.flatten(0, 1), packing.pack(batch.history.item_ids_BLK)])
-    return ids[somewhere_U], which[:candidates].view(batch.item_BC.shape), which[candidates:]
+    ids = torch.cat([ids_BCK.flatten(0, 1), packing.pack(batch.history.item_ids_BLK)])
+    candidate_BC = which[:candidates].view(item_BC.shape).expand_as(batch.item_BC)
+    return ids[somewhere_U], candidate_BC, which[candidates:]
+
+
+def distinct(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The first request's candidates alone where all share them (expanded views), else those of all; [B, C, …] each."""
+    shared = all(x_BCx.stride(0) == 0 for x_BCx in tensors)
+    return tuple(x_BCx[:1] for x_BCx in tensors) if shared else tensors
 
 
 def _pool(embedded: Tensor, fields: tuple[Field, ...]) -> Tensor:

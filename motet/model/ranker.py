@@ -20,6 +20,7 @@ from motet.model.inputs import InputLayer
 from motet.model.interaction import Interaction
 from motet.model.presets import presets, slots
 from motet.model.scenario import Gate, Prior, ScenarioConditioning
+from motet.model.tiles import in_tiles
 from motet.settings import nearest, parse, settings
 
 
@@ -92,20 +93,26 @@ class Network(nn.Module):
         return CellOutput(self.heads.marginal(self.given_parents(batch)))
 
     def given_parents(self, batch: Batch) -> Tensor:
-        """Logits of each task given its parent, before chains are multiplied, [B, C, T]."""
+        """Logits of each task given its parent, before chains are multiplied, [B, C, T].
+
+        What is of a request or of an item alone is computed once; what is of both, without a gradient, tile by tile.
+        """
         inputs = self.inputs(batch)
         user_BD, found_BCD = self.history(inputs.items, inputs.packing, batch.history)
         user_BX = torch.cat([inputs.user_BX, user_BD], -1)
         met = [] if self.interaction is None else [self.interaction(user_BX, inputs.items)]
-        candidate_BCY = torch.cat([inputs.candidate_BCY, found_BCD, *met], -1)
-        prior_SP = self.prior()
-        prior_BP = prior_SP.index_select(0, batch.scenario_B)
+        return in_tiles(self.cells, user_BX, [*inputs.candidate, found_BCD, *met], batch.scenario_B)
+
+    def cells(self, user_BX: Tensor, candidate: Sequence[Tensor], scenario_B: Tensor) -> Tensor:
+        """What is known of requests and, in parts [B, C, …], of their candidates, as logits of the tasks, [B, C, T]."""
+        candidate_BCY, prior_SP = torch.cat(list(candidate), -1), self.prior()
+        prior_BP = prior_SP.index_select(0, scenario_B)
         if self.user_gate is not None and self.candidate_gate is not None:
             user_BX, candidate_BCY = self.user_gate(user_BX, prior_BP), self.candidate_gate(candidate_BCY, prior_BP)
         voices: Voices = self.experts(user_BX, candidate_BCY, prior_BP)
-        fused_BCTD = self.fusion(voices, batch.scenario_B, prior_SP)
+        fused_BCTD = self.fusion(voices, scenario_B, prior_SP)
         wide_BCT = None if self.wide is None else self.wide(user_BX, candidate_BCY)
-        return self.heads(fused_BCTD, batch.scenario_B, wide_BCT)
+        return self.heads(fused_BCTD, scenario_B, wide_BCT)
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> CellOutput:

@@ -19,6 +19,9 @@ from motet.scoring.blend import Blend
 from motet.settings import nearest
 from motet.train.run import Run
 
+CANDIDATES = 1 << 15
+"""Candidates scored at once: their numbers fit memory, and the request itself is little beside them."""
+
 
 @dataclass(frozen=True)
 class Recommended:
@@ -102,8 +105,9 @@ def _slate(run: Run, blend: Blend, request: _Request, k: int, n: int, say: Calla
     items = items[~np.isin(items, request.left_out)]
     mask_T = blend.applicable(layout.kinds[k])
     predictions_CT = run.predict(
-        np.array([request.user]), s, items, request.at, say=say, history=request.history, context=request.context
-    )[0]
+        np.array([request.user]), s, items, request.at, chunk=CANDIDATES, say=say, history=request.history,
+        context=request.context,
+    )[0]  # fmt: skip
     score_C = blend.score(predictions_CT, s, mask_T)
     best = np.argsort(-score_C, kind="stable")[:n]
     keys, texts = data.item_keys(items[best]), data.item_texts(items[best])
