@@ -57,10 +57,11 @@ def build_request(
     packed = context if isinstance(context, Packed) else tables.context(scenarios, state.as_of, context)
     user_ids_BK, item_ids_CK = tables.user_ids_UK.index_select(0, user_B), tables.items.ids_IK.index_select(0, item_C)
     kind_C = tables.items.kind_I.index_select(0, item_C).long()
+    one_scenario = len(np.unique(scenarios)) == 1  # what is known of items in it is looked up once for all requests
     roles = {
         "user": user_B.numpy()[:, None],
         "item": item_C.numpy()[None],
-        "scenario": scenario_B.numpy()[:, None],
+        "scenario": scenario_B.numpy()[: 1 if one_scenario else requests, None],
         "kind": kind_C.numpy()[None],
     }
     ids = {"user": user_ids_BK.numpy()[:, None], "item": item_ids_CK.numpy()[None], "context": packed.ids_RK[:, None]}

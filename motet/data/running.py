@@ -105,11 +105,21 @@ class RunningFit:
         return (rate - self.rates[task]) / self.scales[task]
 
     def standardised(self, columns: list[Floats], shape: tuple[int, ...]) -> Numbers:
-        """Columns broadcast to `shape`, standardised and stacked behind it, [*shape, P]; nan becomes 0."""
-        stacked = np.empty((*shape, len(columns)), dtype=np.float32)
+        """Columns broadcast to `shape`, standardised and stacked behind it, [*shape, P]; nan becomes 0.
+
+        Most columns of a request depend on its user alone or on the item alone. Those of one shape are stacked among
+        zeros, so that a single sum makes the whole.
+        """
+        parts: dict[tuple[int, ...], Numbers] = {}
         for place, column in enumerate(columns):
-            stacked[..., place] = standardise(column, self.means[place], self.stds[place])
-        return stacked
+            if column.shape not in parts:
+                parts[column.shape] = np.zeros((*column.shape, len(columns)), dtype=np.float32)
+            parts[column.shape][..., place] = standardise(column, self.means[place], self.stds[place])
+        stacked = np.zeros(len(columns), dtype=np.float32)
+        for part in sorted(parts.values(), key=lambda part: part.size):
+            stacked = stacked + part
+        whole = (*shape, len(columns))
+        return stacked if stacked.shape == whole else np.broadcast_to(stacked, whole).copy()
 
     def to_dict(self) -> dict[str, Any]:
         plain = {name: list(getattr(self, name)) for name in ("binary", "names", "rates", "scales", "means", "stds")}

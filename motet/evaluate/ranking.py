@@ -5,6 +5,7 @@ relevant to user u is `items[indptr[u]:indptr[u + 1]]`, as in a compressed spars
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,28 +15,47 @@ from motet.scoring import metrics
 from motet.scoring.metrics import Bools, Floats, Ints
 
 
-def top_k(scores_UC: NDArray[np.floating], k: int, rng: np.random.Generator, mask_UC: Bools | None = None) -> Ints:
-    """The k best candidates of each user, best first, equal scores in random order; only where `mask_UC` allows.
+@dataclass(frozen=True, slots=True)
+class Shortlist:
+    """Of each of U users the candidates that reach the k-th best score, more than k of them where scores are equal."""
 
-    Ties are broken for each user anew, so that no item is favoured by its place in the catalogue: all candidates that
-    reach the k-th score are sorted by (score, lot). A user with fewer candidates has −1 in the empty places.
-    """
-    if np.isnan(scores_UC).any():
-        raise InputError("some scores are NaN", where="top_k", fix="mask the candidates that have no score")
-    U, C = scores_UC.shape
-    result = np.full((U, k), -1, np.int64)
-    if not (n := min(k, C)):
+    users: int
+    user_E: Ints  # ascending
+    candidate_E: Ints
+    score_E: NDArray[np.floating]
+
+    @classmethod
+    def of(cls, scores_UC: NDArray[np.floating], k: int, mask_UC: Bools | None = None) -> "Shortlist":
+        """Only where `mask_UC` allows."""
+        if np.isnan(scores_UC).any():
+            raise InputError("some scores are NaN", where="top_k", fix="mask the candidates that have no score")
+        U, C = scores_UC.shape
+        if not (n := min(k, C)):
+            return cls(U, np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        allowed = np.ones((U, C), np.bool_) if mask_UC is None else mask_UC
+        scores = np.where(allowed, scores_UC, -np.inf)
+        kth_U1 = np.partition(scores, C - n, axis=1)[:, C - n, None]
+        user, candidate = np.nonzero((scores >= kth_U1) & allowed)
+        return cls(U, user, candidate, scores[user, candidate])
+
+    def top(self, k: int, rng: np.random.Generator) -> Ints:
+        """The k best candidates of each user, best first, equal scores in random order, [U, k].
+
+        Ties are broken for each user anew, so that no item is favoured by its place in the catalogue. A user with fewer
+        candidates has −1 in the empty places.
+        """
+        order = np.lexsort((rng.random(len(self.user_E)), -self.score_E, self.user_E))
+        user, candidate = self.user_E[order], self.candidate_E[order]
+        place = np.arange(len(user)) - np.searchsorted(user, np.arange(self.users))[user]
+        taken = place < k
+        result = np.full((self.users, k), -1, np.int64)
+        result[user[taken], place[taken]] = candidate[taken]
         return result
-    allowed = np.ones((U, C), np.bool_) if mask_UC is None else mask_UC
-    scores = np.where(allowed, scores_UC, -np.inf)
-    kth_U1 = np.partition(scores, C - n, axis=1)[:, C - n, None]
-    user, candidate = np.nonzero((scores >= kth_U1) & allowed)
-    order = np.lexsort((rng.random(len(user)), -scores[user, candidate], user))
-    user, candidate = user[order], candidate[order]
-    place = np.arange(len(user)) - np.searchsorted(user, np.arange(U))[user]
-    taken = place < n
-    result[user[taken], place[taken]] = candidate[taken]
-    return result
+
+
+def top_k(scores_UC: NDArray[np.floating], k: int, rng: np.random.Generator, mask_UC: Bools | None = None) -> Ints:
+    """The k best candidates of each user at once, [U, k]."""
+    return Shortlist.of(scores_UC, k, mask_UC).top(k, rng)
 
 
 def ranking_metrics(

@@ -10,7 +10,7 @@ Shapes: U requests, C candidates, K list positions, E (request, candidate) pairs
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 from motet.batch import Batch
 from motet.data.dataset import Dataset
-from motet.evaluate.ranking import ranking_metrics, top_k
+from motet.data.features import Packed
+from motet.evaluate.ranking import Shortlist, ranking_metrics
+from motet.runtime import in_threads
 from motet.scoring.metrics import Bools, Floats, Ints
 
 TOP = 10
-PAIRS = 1 << 14  # requests × candidates scored at once
+PAIRS = 1 << 14  # requests × candidates scored at once by a thread
+CHUNKS = 16  # runs of requests of which something is kept at once
 _SEED = 2207  # of ties
 Score = Callable[[Batch], NDArray[np.floating[Any]]]
 """How a ranker orders the candidates of a batch: the higher the better, [U, C]."""
@@ -91,16 +94,9 @@ def rank(
     users, item_C = data.users(asked.row_U), asked.item_C
     lots = [np.random.default_rng(_SEED) for _ in scores]
     top_MUK = np.full((len(scores), len(users), TOP), -1, np.int64)
-    for chunk in _chunks(asked.time_U, max(1, pairs // max(len(item_C), 1))):
-        context, at = data.logged_context(asked.row_U[chunk]), float(asked.time_U[chunk][0])
-        scenarios, parts = np.full(len(users[chunk]), asked.scenario), []
-        for start in range(0, len(item_C), pairs):
-            items = item_C[start : start + pairs]
-            batch = data.request(users[chunk], scenarios, items, time=at, context=context)
-            parts.append([score(batch) for score in scores])
-        open_UC = asked.open_UC(chunk)
-        for m, found in enumerate(zip(*parts, strict=True)):
-            top_MUK[m, chunk] = top_k(np.concatenate(found, 1), TOP, lots[m], open_UC)
+    for chunk, lists in _shortlists(data, asked, scores, pairs):
+        for m, shortlist in enumerate(lists):
+            top_MUK[m, chunk] = shortlist.top(TOP, lots[m])
     request_E, candidate_E = asked.relevant_E
     indptr = np.searchsorted(request_E, np.arange(len(users) + 1))
     popularity = np.bincount(data.item_rows(data.rows("train", asked.scenario)), minlength=item_C.max(initial=0) + 1)
@@ -111,6 +107,27 @@ def rank(
         "k": TOP,
     }
     return [ranking_metrics(top_UK, indptr, candidate_E, **common) for top_UK in top_MUK]
+
+
+def _shortlists(
+    data: Dataset, asked: Requests, scores: Sequence[Score], pairs: int
+) -> Iterator[tuple[slice, list[Shortlist]]]:
+    """What may stand in each ranker's slates, of runs of requests in their order; every thread works on its own run."""
+    context, users, items = data.logged_context(asked.row_U), data.users(asked.row_U), len(asked.item_C)
+
+    def shortlists(chunk: slice) -> tuple[slice, list[Shortlist]]:
+        scenarios, at = np.full(len(users[chunk]), asked.scenario), float(asked.time_U[chunk.start])
+        told, parts = Packed(context.ids_RK[chunk], context.numbers_RN[chunk]), []
+        for start in range(0, items, pairs):
+            some = asked.item_C[start : start + pairs]
+            batch = data.request(users[chunk], scenarios, some, time=at, context=told)
+            parts.append([score(batch) for score in scores])
+        open_UC = asked.open_UC(chunk)
+        return chunk, [Shortlist.of(np.concatenate(found, 1), TOP, open_UC) for found in zip(*parts, strict=True)]
+
+    chunks = _chunks(asked.time_U, max(1, pairs // max(items, 1)))
+    while some := list(islice(chunks, CHUNKS)):
+        yield from in_threads(shortlists, some)
 
 
 def _known(request_E: Ints, item_E: Ints, item_C: Ints) -> tuple[Ints, Ints]:

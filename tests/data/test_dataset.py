@@ -176,6 +176,14 @@ def test_a_request_crosses_users_and_items_without_copies(data):
     assert torch.isfinite(batch.pair_numbers_BCN).all()
 
 
+def test_a_request_in_one_scenario_knows_what_one_in_several_does(data):
+    users, items = np.arange(1, 5), data.catalogue(0)
+    mixed = data.request(users, np.array([0, 1, 0, 1]), items).pair_numbers_BCN
+    for s in (0, 1):
+        alone = data.request(users, np.full(4, s), items).pair_numbers_BCN
+        assert torch.equal(alone[s::2], mixed[s::2])
+
+
 def test_the_default_time_of_a_request_is_the_end_of_the_data(data):
     late = data.request(np.array([2]), np.array([0]), np.array([2]))
     at = data.request(np.array([2]), np.array([0]), np.array([2]), time=data.end)

@@ -17,7 +17,7 @@ from motet.data.history import HistorySettings
 from motet.data.prepare import PrepareSettings, prepare
 from motet.data.running import Running
 from motet.data.split import Split
-from motet.evaluate import slates
+from motet.evaluate import requests, slates
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.slates import COUNTED, Contender, held_out_ranking, ranking, relevant_task
 from motet.schema import Schema
@@ -248,6 +248,22 @@ def test_requests_are_scored_in_bounded_memory_with_the_same_outcome(
         monkeypatch.setattr(slates, "_CHEAP_PAIRS", most)
         assert held_out(sequences, "web", ranker) == whole
         assert sorted(tuple(batch.item_BC.shape) for batch in ranker.asked) == sorted(shapes)
+
+
+def test_threads_rank_as_one_does_and_draw_the_same_lots(sequences: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class Indifferent(FirstComes):
+        def score(self, batch: Batch) -> CellOutput:
+            return CellOutput(torch.zeros(*batch.item_BC.shape, 1))
+
+    monkeypatch.setattr(slates, "_CHEAP_PAIRS", 12)
+    alone, threads = held_out(sequences, "web", Indifferent(sequences)), torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        monkeypatch.setattr(requests, "CHUNKS", 2)
+        assert held_out(sequences, "web", Indifferent(sequences)) == alone
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_what_has_been_seen_or_did_not_happen_is_not_held_out(tmp_path: Path) -> None:
