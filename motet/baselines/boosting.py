@@ -16,8 +16,9 @@ from itertools import islice
 from typing import NamedTuple, Self
 
 import numpy as np
+from torch import get_num_threads
 
-from motet.baselines.linear import centre_and_scale, losses
+from motet.baselines.linear import Bools, centre_and_scale, losses
 from motet.baselines.matrix import Flat, Floats, forms, read, score_flat
 from motet.batch import Batch, CellOutput, Layout, Rows
 from motet.runtime import cores
@@ -77,8 +78,9 @@ class Boosting:
     """Fitted on at most 1,000,000 train rows, a uniform sample where there are more."""
 
     inputs: Inputs
-    centre_T: Floats  # the answer to a task that cannot be fitted
+    centre_T: Floats  # the answer where a task does not apply or cannot be fitted
     scorers: tuple[Scorer | None, ...]  # one per task
+    applies_TK: Bools  # to which kinds of items a task applies
 
     name = "boosting"
     label = "Gradient boosting"
@@ -99,7 +101,8 @@ class Boosting:
                 _loss(scorer(check.inputs_NX), check, task.form) if len(check.labels_N) else 0.0 for scorer in tried
             ]
             scorers.append(tried[int(np.argmin(judged))] if tried else None)
-        return cls(inputs, centre_T, tuple(scorers))
+        applies = [[not task.kinds or kind in task.kinds for kind in layout.kinds] for task in layout.tasks]
+        return cls(inputs, centre_T, tuple(scorers), np.array(applies))
 
     def score(self, batch: Batch) -> CellOutput:
         """Logits and values of every candidate."""
@@ -109,8 +112,9 @@ class Boosting:
         inputs_NX = self.inputs.matrix(flat)
         scores_NT = np.tile(self.centre_T, (len(inputs_NX), 1))
         for t, scorer in enumerate(self.scorers):
-            if scorer is not None and len(inputs_NX):
-                scores_NT[:, t] = scorer(inputs_NX)
+            asked_N = self.applies_TK[t][flat.kind_N]
+            if scorer is not None and asked_N.any():
+                scores_NT[asked_N, t] = scorer(inputs_NX if asked_N.all() else inputs_NX[asked_N])
         return scores_NT
 
 
@@ -146,7 +150,7 @@ def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int
 
     def boost(leaves: int) -> Scorer:
         booster = lightgbm.train({**settings, "num_leaves": leaves}, rows, rounds, valid_sets=checks, callbacks=[*stop])
-        return lambda inputs_NX: np.asarray(booster.predict(inputs_NX, raw_score=True))
+        return lambda inputs_NX: np.asarray(booster.predict(inputs_NX, raw_score=True, num_threads=get_num_threads()))
 
     return [boost(leaves) for leaves in LEAVES]
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from motet.baselines.linear import best_setting, losses
 from motet.baselines.matrix import Flat, Floats, Ints, forms, read, score_flat
-from motet.baselines.rates import STRENGTHS, Links, Sums
+from motet.baselines.rates import STRENGTHS, Effects, Links, Sums
 from motet.batch import Batch, CellOutput, Rows
 
 
@@ -20,9 +20,8 @@ class Popularity:
     """Tuned: the prior's strength in rows, per task, on valid."""
 
     links: Links
-    strength_T: Floats
-    items: Sums
-    cells: Sums  # of items in scenarios
+    items: Effects
+    cells: Effects  # of items in scenarios
 
     name = "popularity"
     label = "Popularity"
@@ -40,10 +39,10 @@ class Popularity:
     @classmethod
     def _count(cls, links: Links, train: Flat, strength_T: Floats) -> Self:
         base_NT = links.base_ST[train.scenario_N]
-        items = Sums.of(train.item_N, train.labels_NT, links.rates(base_NT))
-        known_NT = base_NT + links.effects(items.at(train.item_N), strength_T)
+        items = links.effects_of(Sums.of(train.item_N, train.labels_NT, links.rates(base_NT)), strength_T)
+        known_NT = base_NT + items.at(train.item_N)
         cells = Sums.of(_cell_key(train, links), train.labels_NT, links.rates(known_NT))
-        return cls(links, strength_T, items, cells)
+        return cls(links, items, links.effects_of(cells, strength_T))
 
     def score(self, batch: Batch) -> CellOutput:
         """Logits and values of every candidate."""
@@ -51,8 +50,7 @@ class Popularity:
 
     def _scores(self, flat: Flat) -> Floats:
         base_NT = self.links.base_ST[flat.scenario_N]
-        item_NT = self.links.effects(self.items.at(flat.item_N), self.strength_T)
-        return base_NT + item_NT + self.links.effects(self.cells.at(_cell_key(flat, self.links)), self.strength_T)
+        return base_NT + self.items.at(flat.item_N) + self.cells.at(_cell_key(flat, self.links))
 
 
 def _cell_key(flat: Flat, links: Links) -> Ints:

@@ -55,10 +55,20 @@ class Sums:
 
     def at(self, key_N: Ints) -> Evidence:
         """The evidence of each row's key, [N, T]."""
-        place_N = np.searchsorted(self.keys_K, key_N)
-        found_N = np.append(self.keys_K, -1)[place_N] == key_N
-        rows_N = np.where(found_N, place_N, len(self.keys_K))
+        rows_N = _places(self.keys_K, key_N)
         return Evidence(*(part[rows_N] for part in self.evidence))
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The effect of each key, worked out once; the last row belongs to unseen keys and is zero."""
+
+    keys_K: Ints  # sorted
+    effect_KT: Floats  # [K + 1, T]
+
+    def at(self, key_N: Ints) -> Floats:
+        """The effect of each row's key, [N, T]."""
+        return self.effect_KT[_places(self.keys_K, key_N)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +105,16 @@ class Links:
         with np.errstate(divide="ignore", invalid="ignore"):  # a regression's sums are no counts
             odds = np.log((y + hits) / (e + hits)) - np.log((n - y + misses) / (n - e + misses))
         return np.where(self.binary_T, odds, (y - e) / (n + m))
+
+    def effects_of(self, sums: Sums, strength: float | Sequence[float] | Floats) -> Effects:
+        """The same of every key."""
+        return Effects(sums.keys_K, self.effects(sums.evidence, strength))
+
+
+def _places(keys_K: Ints, key_N: Ints) -> Ints:
+    """Where each key stands among the sorted ones; K, one behind the last, if it does not."""
+    place_N = np.searchsorted(keys_K, key_N)
+    return np.where(np.append(keys_K, -1)[place_N] == key_N, place_N, len(keys_K))
 
 
 def _add_up(values_NT: Floats | NDArray[np.bool_], place_N: Ints, size: int) -> Floats:

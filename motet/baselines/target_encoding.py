@@ -16,7 +16,7 @@ import numpy as np
 
 from motet.baselines.linear import Design, LinearModel, best_setting, fit_path, losses
 from motet.baselines.matrix import Flat, Floats, Ints, forms, number_names, read, score_flat
-from motet.baselines.rates import STRENGTHS, Evidence, Links, Sums
+from motet.baselines.rates import STRENGTHS, Effects, Evidence, Links, Sums
 from motet.batch import Batch, CellOutput, Layout, Rows
 from motet.schema import Form, Task
 
@@ -31,8 +31,7 @@ class StaticTargetEncoding:
     """Frozen train rates. Tuned per task: the prior's strength in rows."""
 
     links: Links
-    sums: tuple[Sums, ...]  # one per key
-    strength_T: Floats
+    effects: tuple[Effects, ...]  # one per key
     models: tuple[LinearModel, ...]  # one per task
 
     name = "target-encoding-static"
@@ -48,23 +47,25 @@ class StaticTargetEncoding:
         sums = tuple(Sums.of(key, train.labels_NT, expected_NT) for key in keys)
         fold_N = np.random.default_rng(seed).integers(FOLDS, size=len(train.user_N))
         unseen = [_out_of_fold(total, key, train, expected_NT, fold_N) for total, key in zip(sums, keys, strict=True)]
-        seen = _known(sums, valid, links)
+        valid_keys = _keys(valid, links)
         tried, losses_MT = [], []
         for strength in STRENGTHS:
-            inputs, valid_inputs = _effects(links, train, unseen, strength), _effects(links, valid, seen, strength)
+            effects = [links.effects_of(total, strength) for total in sums]
+            inputs = _inputs(links, train, [links.effects(known, strength) for known in unseen])
+            valid_inputs = _inputs(links, valid, _at(effects, valid_keys))
             tried.append(_fit_each(inputs, train, valid_inputs, valid, forms(data.layout), (RIDGE,)))
             losses_MT.append(losses(_score_each(tried[-1], valid_inputs), valid.labels_NT, forms(data.layout)))
         best_T = best_setting(losses_MT)
-        models = tuple(tried[best][task] for task, best in enumerate(best_T))
-        return cls(links, sums, np.array(STRENGTHS)[best_T], models)
+        models = tuple(tried[setting][task] for task, setting in enumerate(best_T))
+        best = tuple(links.effects_of(total, np.array(STRENGTHS)[best_T]) for total in sums)
+        return cls(links, best, models)
 
     def score(self, batch: Batch) -> CellOutput:
         """Logits and values of every candidate."""
         return score_flat(batch, self._scores, features=False)
 
     def _scores(self, flat: Flat) -> Floats:
-        known = _known(self.sums, flat, self.links)
-        return _score_each(self.models, _effects(self.links, flat, known, self.strength_T))
+        return _score_each(self.models, _inputs(self.links, flat, _at(self.effects, _keys(flat, self.links))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +113,8 @@ def _keys(flat: Flat, links: Links) -> tuple[Ints, ...]:
     )
 
 
-def _known(sums: Sequence[Sums], flat: Flat, links: Links) -> list[Evidence]:
-    return [total.at(key) for total, key in zip(sums, _keys(flat, links), strict=True)]
+def _at(effects: Sequence[Effects], keys: Sequence[Ints]) -> list[Floats]:
+    return [of_key.at(key) for of_key, key in zip(effects, keys, strict=True)]
 
 
 def _out_of_fold(total: Sums, key_N: Ints, train: Flat, expected_NT: Floats, fold_N: Ints) -> Evidence:
@@ -122,11 +123,10 @@ def _out_of_fold(total: Sums, key_N: Ints, train: Flat, expected_NT: Floats, fol
     return total.at(key_N).minus(own.at(key_N * FOLDS + fold_N))
 
 
-def _effects(links: Links, flat: Flat, known: list[Evidence], strength: float | Floats) -> list[Floats]:
+def _inputs(links: Links, flat: Flat, effects: Sequence[Floats]) -> list[Floats]:
     """The cell's base and the effect of each key, [N, I] for each task."""
-    base_NT = links.base_ST[flat.scenario_N] / links.scale_T
-    effects = [links.effects(evidence, strength) / links.scale_T for evidence in known]
-    return [np.column_stack([part[:, t] for part in (base_NT, *effects)]) for t in range(base_NT.shape[1])]
+    base_NT, *others = (part / links.scale_T for part in (links.base_ST[flat.scenario_N], *effects))
+    return [np.column_stack([part[:, t] for part in (base_NT, *others)]) for t in range(base_NT.shape[1])]
 
 
 def _rates(links: Links, flat: Flat, columns: tuple[Ints, ...]) -> list[Floats]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from motet.errors import InputError
 from motet.schema import Form
@@ -40,7 +41,7 @@ class Calibration:
         """Probabilities of binary tasks, values of regressions, [..., T]; `scenario_N` is an index, or one per row."""
         scenario = np.asarray(scenario_N, np.int64)
         line = self.slopes_ST[scenario] * np.asarray(values_NT, np.float64) + self.intercepts_ST[scenario]
-        return np.where([form == "binary" for form in self.forms], _sigmoid(line), line)
+        return np.where([form == "binary" for form in self.forms], expit(line), line)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold."""
@@ -198,7 +199,7 @@ def _newton_step(
     z: Floats, target: Floats, group: Ints, slope: Floats, level: Floats, free: NDArray[np.bool_]
 ) -> tuple[Floats, Floats]:
     """H⁻¹g of each group's cross entropy at its slope and level; 0 for an empty group."""
-    p, groups = _sigmoid(slope[group] * z + level[group]), len(slope)
+    p, groups = expit(slope[group] * z + level[group]), len(slope)
     g_a, g_b = _sums(group, (p - target) * z, groups), _sums(group, p - target, groups)
     h_aa, h_ab, h_bb = (_sums(group, p * (1 - p) * power, groups) for power in (z * z, z, np.ones_like(z)))
     g_a, h_aa, h_ab = np.where(free, g_a, 0), np.where(free, h_aa, 1), np.where(free, h_ab, 0)
@@ -228,9 +229,3 @@ def _mean(x: Floats, group: Ints, count: Ints) -> Floats:
 
 def _sums(group: Ints, x: Floats, groups: int) -> Floats:
     return np.asarray(np.bincount(group, x, groups), np.float64)
-
-
-def _sigmoid(x: Floats) -> Floats:
-    """NaN, where nothing is predicted, stays NaN."""
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.exp(-np.logaddexp(0, -x)))

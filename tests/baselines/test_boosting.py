@@ -67,6 +67,18 @@ def test_a_task_of_one_class_or_without_labels_is_a_constant(engine: str) -> Non
     assert logits[:, 1].std() > 0
 
 
+def test_only_items_of_its_kinds_are_asked_about_a_task(engine: str) -> None:
+    data, rows = toy(), toy().rows("test")
+    everywhere = Boosting.fit(data).score(data.batch(rows)).logits_BCT[:, 0].numpy()
+    tasks = tuple(replace(task, kinds=("goods",)) if task.name == "buy" else task for task in data.layout.tasks)
+    data = data.relabelled(data.labels_NT)
+    data.layout = replace(data.layout, tasks=tasks)
+    logits, goods_N = Boosting.fit(data).score(data.batch(rows)).logits_BCT[:, 0].numpy(), data.item_N[rows] % 2 == 0
+    assert_allclose(logits[:, [0, 2]], everywhere[:, [0, 2]], rtol=0, atol=0)
+    assert_allclose(logits[goods_N, 1], everywhere[goods_N, 1], rtol=0, atol=0)
+    assert np.unique(logits[~goods_N, 1]).size == 1
+
+
 def test_it_can_be_fitted_without_a_valid_split(engine: str) -> None:
     class Unjudged(Toy):
         def rows(self, split: Split, scenario: int | None = None) -> np.ndarray:  # type: ignore[type-arg]

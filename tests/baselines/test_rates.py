@@ -49,6 +49,13 @@ def test_an_unseen_key_has_no_effect(links: Links) -> None:
     assert_allclose(links.effects(sums.at(np.array([0, 5, 10])), 5.0), np.zeros((3, 3)))
 
 
+def test_effects_worked_out_once_are_those_of_each_row(links: Links) -> None:
+    labels = np.array([[1, 0, 4.0], [0, 1, np.nan], [1, np.nan, 2.0]])
+    sums = Sums.of(np.array([7, 7, 9]), labels, links.rates(links.base_ST[np.zeros(3, int)]))
+    keys, strength = np.array([9, 3, 7, 12, 7]), np.array([3.0, 10.0, 30.0])
+    assert_allclose(links.effects_of(sums, strength).at(keys), links.effects(sums.at(keys), strength), rtol=0, atol=0)
+
+
 def test_no_rows_at_all_is_no_evidence(links: Links) -> None:
     sums = Sums.of(np.empty(0, np.int64), np.empty((0, 3)), np.empty((0, 3)))
     assert_allclose(links.effects(sums.at(np.array([0, 5])), 5.0), np.zeros((2, 3)))
