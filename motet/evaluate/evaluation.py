@@ -16,7 +16,7 @@ from motet import runtime
 from motet.baselines import BASELINES
 from motet.data.dataset import Dataset
 from motet.evaluate.cells import Cell, cell_table, macro, verdict_counts
-from motet.evaluate.jobs import Job, Jobs, Scored, run_jobs
+from motet.evaluate.jobs import Job, Jobs, Scored, cache_of, run_jobs
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import sentence
 from motet.evaluate.slates import Contender, ranking
@@ -96,11 +96,13 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
     started = time.monotonic()
     data = run.data
     judge = _Judge(data, how, data.rows("valid"), data.rows(how.split))
-    jobs = Jobs.of(run, how)
+    jobs = Jobs.of(data, run.model, run.train, how, start=run.start, scratch=run.scratch)
     say("training seeds and controls", 0.0)
-    cache = run.folder.parent / ".controls"
     scored = run_jobs(
-        jobs.all, cache, workers=how.workers, progress=lambda d, n: say("training seeds and controls", d / n)
+        jobs.all,
+        cache_of(run.folder),
+        workers=how.workers,
+        progress=lambda d, n: say("training seeds and controls", d / n),
     )
     say("scoring the joint model", 0.0)
     own = Scored(

@@ -29,7 +29,7 @@ from motet.model.ranker import Model, resolve
 from motet.settings import atomic_file, fingerprint, parse, plain
 from motet.train.carry import carry_over
 from motet.train.loop import Train
-from motet.train.run import Run, fingerprint_of, new_network
+from motet.train.run import fingerprint_of, new_network
 from motet.train.score import score_rows
 from motet.train.stages import train_stages
 from motet.version import VERSION
@@ -134,19 +134,21 @@ class Jobs:
         return [*self.seeds, *self.pooled, *others, *(job for jobs in self.solo for job in jobs)]
 
     @classmethod
-    def of(cls, run: Run, how: Evaluate) -> "Jobs":
-        """Other seeds begin with the weights that the run began with; all others are trained from scratch."""
-        data, model, first = run.data, run.model, run.train.seed
-        trains = [replace(run.scratch, seed=first + r) for r in range(how.seeds)]
-        begun = Job(data.folder, data.manifest["fingerprint"], model, run.train, start=run.start,
-                    start_fingerprint=None if run.start is None else fingerprint_of(run.start))  # fmt: skip
+    def of(
+        cls, data: Dataset, model: Model, train: Train, how: Evaluate, *,
+        start: Path | None = None, scratch: Train | None = None,
+    ) -> "Jobs":  # fmt: skip
+        """Other seeds begin with the weights of `start`, all others from scratch, with those settings of training."""
+        trains = [replace(scratch or train, seed=train.seed + r) for r in range(how.seeds)]
+        begun = Job(data.folder, data.manifest["fingerprint"], model, train, start=start,
+                    start_fingerprint=None if start is None else fingerprint_of(start))  # fmt: skip
         pooled = parse(Model, plain(model) | slots("pooled") | {"preset": "pooled"})  # the same sizes
 
         def whole(model: Model) -> list[Job]:
             return [Job(data.folder, data.manifest["fingerprint"], model, train) for train in trains]
 
         return cls(
-            seeds=[replace(begun, train=replace(run.train, seed=first + r)) for r in range(1, how.seeds)],
+            seeds=[replace(begun, train=replace(train, seed=train.seed + r)) for r in range(1, how.seeds)],
             solo=[solo_jobs(data, model, train) for train in trains] if how.controls else [],
             pooled=whole(pooled) if how.controls else [],
             presets={name: whole(resolve({"preset": name})) for name in how.presets},
@@ -187,6 +189,11 @@ def _work(job: Job, path: Path) -> None:
     logits = {s: score_rows(network, data, data.rows(s, job.scenario)) for s in ("valid", "test")}
     with atomic_file(path) as file:
         file.write(save(logits | {"seconds": np.array([outcome.seconds])}))
+
+
+def cache_of(run: Path) -> Path:
+    """Where the trainings lie that reports of the runs beside this one need."""
+    return run.parent / ".controls"
 
 
 def _path(cache: Path, job: Job) -> Path:

@@ -73,7 +73,7 @@ def test_solo_jobs_only_where_something_can_be_learnt(run: Run) -> None:
 
 def test_which_trainings_a_report_needs(run: Run) -> None:
     how = stages.Evaluate(seeds=3, presets=("mmoe",))
-    needed = Jobs.of(run, how)
+    needed = Jobs.of(run.data, run.model, run.train, how)
     assert [job.train.seed for job in needed.seeds] == [1, 2]  # the run itself is the first
     assert [[job.train.seed for job in seed] for seed in needed.solo] == [[r] * 4 for r in range(3)]
     assert [job.model.preset for job in needed.pooled] == ["pooled"] * 3
@@ -81,7 +81,7 @@ def test_which_trainings_a_report_needs(run: Run) -> None:
     assert all(vars(needed.pooled[0].model)[slot] == value for slot, value in slots("pooled").items())
     assert {name: len(found) for name, found in needed.presets.items()} == {"mmoe": 3}
     assert len(needed.all) == len({job.key for job in needed.all}) == 2 + 12 + 3 + 3
-    bare = Jobs.of(run, stages.Evaluate(seeds=1, controls=False, presets=()))
+    bare = Jobs.of(run.data, run.model, run.train, stages.Evaluate(seeds=1, controls=False, presets=()))
     assert bare.all == []
 
 

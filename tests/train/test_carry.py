@@ -138,7 +138,8 @@ def test_a_fine_tune_is_a_run_that_knows_where_it_comes_from(newer: Path, tmp_pa
     assert found.start is not None
     assert found.start.resolve() == (newer / "run").resolve()
     assert (found.train.epochs, found.scratch.epochs) == (2, 1)
-    needed = Jobs.of(found, Evaluate(seeds=2, presets=()))
+    how = Evaluate(seeds=2, presets=())
+    needed = Jobs.of(found.data, found.model, found.train, how, start=found.start, scratch=found.scratch)
     assert [(job.start, job.train.epochs, job.train.seed) for job in needed.seeds] == [(found.start, 2, 1)]
     assert {(job.start, job.train.epochs) for jobs in needed.solo for job in jobs} == {(None, 1)}
     again = done(*command, run, "--from", newer / "run", "--set", "train.epochs=2", "--json").json
