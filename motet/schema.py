@@ -145,10 +145,17 @@ class Feature:
 
     form: FeatureForm
     transform: Literal["auto", "standard", "log", "quantile"] = "auto"  # numeric
-    buckets: int = 0  # numeric: this many quantile buckets become a categorical field instead
-    min_count: int = 2  # categorical and tags: rarer ids are unknown
+    buckets: int = 0  # numeric: so many quantiles make it categorical; ids and tags: rows that rare and new ones share
+    min_count: int = 2  # categorical and tags: frequency admission; ids rarer in train have no row of their own
     separator: str | None = None  # tags: left out, "|", ";", "," and blanks are tried
     known_before: bool = False  # context: a promise that the value is known before the labels
+
+    @field_validator("buckets")
+    @classmethod
+    def _not_negative(cls, value: int) -> int:
+        if value < 0:
+            raise ValueError("buckets should not be negative; 0 is none")
+        return value
 
 
 Features = dict[str, FeatureForm | Feature]

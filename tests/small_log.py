@@ -97,7 +97,7 @@ def go_on(folder: Path, rows: int = 200, *, keep: bool = True) -> None:
     more = pl.DataFrame(
         {"item": [f"i{i}" for i in range(24, 30)], "kind": ["goods"] * 6, "price": [50.0] * 6, "title": ["New"] * 6}
     )
-    (pl.concat([log, newer]) if keep else newer).write_csv(folder / "log.csv")
+    (pl.concat([log, newer], how="diagonal") if keep else newer).write_csv(folder / "log.csv")
     pl.concat([items, more]).write_csv(folder / "items.csv")
 
 

@@ -126,15 +126,17 @@ class Dataset:
         time: float | None = None,
         history: InlineHistory | None = None,
         context: Mapping[str, Any] | Packed | None = None,
+        keys: Sequence[str | None] | None = None,
     ) -> Batch:
         """B users (rows, 1 unknown), each in its scenario, × C shared items, as of `time` (default: end of the data).
 
+        With their `keys` users who are no row may still be ids that train knew, or in a bucket.
         `history` stands for the users' own; `context` holds context columns, a value or one per request, and what it
         leaves out counts as missing (a position column as 1); or it comes from `logged_context`.
         """
         at = self.end if time is None else float(time)
         told = {} if context is None else context
-        return build_request(self._request_tables, self.state(at), users, scenarios, items, history, told)
+        return build_request(self._request_tables, self.state(at), users, scenarios, items, history, told, keys)
 
     def logged_context(self, rows: Ints) -> Packed:
         """The context in which those rows were shown, as far as it is their request's and not their item's."""
@@ -222,19 +224,18 @@ class Dataset:
         return self.item_names.texts(items)
 
     def item_profiles(self, items: Ints) -> Numbers | None:
-        """What items have in common, for diversity: one column per value of their categorical features and tags.
+        """What items have in common, for diversity: a column per value that their categorical features and tags have.
 
         None when the items have no features but their id.
         """
-        fields_, columns = self.layout.of("item"), self.layout.of("item")[0].columns
-        first, size = fields_[0].offset + fields_[0].size, sum(field.size for field in fields_[1:])
-        if not size:
+        columns = self.layout.of("item")[0].columns
+        ids_CK = self.items.ids_IK.numpy()[items, columns:]
+        if not ids_CK.shape[1]:
             return None
-        ids_CK = self.items.ids_IK.numpy()[items, columns:] - first
-        row_CK = np.broadcast_to(np.arange(len(items))[:, None], ids_CK.shape)
-        profiles = np.zeros((len(items), size), np.float32)
-        profiles[row_CK[ids_CK >= 0], ids_CK[ids_CK >= 0]] = 1
-        return profiles
+        values, place_CK = np.unique(ids_CK, return_inverse=True)
+        profiles = np.zeros((len(items), len(values)), np.float32)
+        profiles[np.arange(len(items))[:, None], place_CK.reshape(ids_CK.shape)] = 1
+        return profiles[:, values != PADDING]
 
     def vectors(self, owner: str, name: str) -> Numbers:
         """A vector feature of "user" or "item", one row per row of its table, zero where missing."""

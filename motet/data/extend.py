@@ -117,7 +117,7 @@ class Earlier:
 
 
 def same_rows(before: FeatureSet, now: FeatureSet) -> tuple[Ints, Ints]:
-    """Rows of two embedding tables that mean the same: padding, and in each field unknown and equal keys.
+    """Rows of two embedding tables that mean the same: padding, and in each field unknown, equal keys and buckets.
 
     Every row of the earlier table is one of them.
     """
@@ -135,7 +135,8 @@ def _indices(before: IdTransform, now: IdTransform) -> Ints:
     if isinstance(before, Buckets) or isinstance(now, Buckets):
         return UNKNOWN + np.arange(before.size)
     keys: Ids = now.vocab.indices(Coded.of(before.vocab.keys))
-    return np.concatenate([[UNKNOWN], keys]).astype(np.int64)
+    buckets = FIRST_KEY + len(now.vocab.keys) + np.arange(before.vocab.buckets)
+    return np.concatenate([[UNKNOWN], keys, buckets]).astype(np.int64)
 
 
 def _extended(before: OwnerFeatures, now: OwnerFeatures, first: int) -> OwnerFeatures:
@@ -161,6 +162,9 @@ def _grown(before: IdTransform, now: IdTransform, where: str) -> IdTransform:
     if isinstance(before, Tags) and isinstance(now, Tags) and before.separator != now.separator:
         what = f"tags of {before.name!r} are now cut at {now.separator!r}, and were at {before.separator!r}"
         raise InputError(what, where=f"{where}.{before.name}", fix=f"set separator = {before.separator!r}")
+    if before.vocab.buckets != now.vocab.buckets:
+        what = f"buckets of {before.name!r} were {before.vocab.buckets:,} and are {now.vocab.buckets:,}"
+        raise InputError(what, where=f"{where}.{before.name}", fix=FIX)
     return replace(before, vocab=before.vocab.extended(now.vocab))
 
 

@@ -1,6 +1,6 @@
 """The fitted transforms of every feature: one frozen object, the same in prepare, evaluation and serving."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -68,6 +68,11 @@ class OwnerFeatures:
         """Ids of one field after the other, [R, its columns]."""
         for transform, offset in zip(self.ids, self.offsets, strict=True):
             yield _packed(transform.indices(frame), offset)
+
+    def ids_of(self, keys: Sequence[str]) -> Ids:
+        """The embedding rows of users or items by key, whether their table knows them or not."""
+        frame = pl.DataFrame({self.ids[0].column: pl.Series(keys, dtype=pl.String)})
+        return _packed(self.ids[0].indices(frame), self.offsets[0])[:, 0]
 
     def number_columns(self, frame: Frame) -> Iterator[Numbers]:
         """Numbers of one feature after the other, [R, its columns]."""

@@ -21,6 +21,7 @@ class InlineHistory:
     """L events, oldest first; `time_L` is nan where it was not told."""
 
     item: Ints  # [L] rows of the items table
+    keys: tuple[str, ...]  # of the items
     scenario: Ints  # [L] index into layout.scenarios, -1 for the request's own
     action_LT: Numbers
     time_L: Floats
@@ -49,9 +50,10 @@ def inline_history(
             if value is not None:
                 standard = (float(value) - means[t]) / layout.label_scales[t]
                 action_LT[place, t] = standard if task.form == "regression" else float(value)
-    named = [event.get("scenario") for event in kept]
+    named, keys = [event.get("scenario") for event in kept], tuple(str(event["item"]) for event in kept)
     return InlineHistory(
-        item=np.array([item_row(str(event["item"])) for event in kept], np.int64),
+        item=np.array([item_row(key) for key in keys], np.int64),
+        keys=keys,
         scenario=np.array([-1 if name is None else scenarios.index(name) for name in named], np.int64),
         action_LT=action_LT,
         time_L=np.array([event.get("time", np.nan) for event in kept], np.float64),

@@ -3,15 +3,15 @@
 Shapes: B requests, C candidates, L events, K packed ids, T tasks.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from motet.batch import Batch, History, Layout
+from motet.batch import UNKNOWN, Batch, History, Layout
 from motet.data.arrays import Ints
 from motet.data.context import pack
 from motet.data.features import FeatureSet, Packed
@@ -50,12 +50,17 @@ def build_request(
     items: Ints,
     history: InlineHistory | None,
     context: Mapping[str, Any] | Packed,
+    keys: Sequence[str | None] | None = None,
 ) -> Batch:
-    """The batch of a request at the time of `state`; item tensors are views shared by the requests."""
+    """The batch of a request at the time of `state`; item tensors are views shared by the requests.
+
+    `keys` are the users' own: by it one whom the users table does not know still has the row of an id that train knew,
+    or of its bucket.
+    """
     user_B, scenario_B, item_C = (torch.as_tensor(np.asarray(rows, np.int64)) for rows in (users, scenarios, items))
     requests, candidates = len(user_B), len(item_C)
     packed = context if isinstance(context, Packed) else tables.context(scenarios, state.as_of, context)
-    user_ids_BK, item_ids_CK = tables.user_ids_UK.index_select(0, user_B), tables.items.ids_IK.index_select(0, item_C)
+    user_ids_BK, item_ids_CK = _user_ids(tables, user_B, keys), tables.items.ids_IK.index_select(0, item_C)
     kind_C = tables.items.kind_I.index_select(0, item_C).long()
     one_scenario = len(np.unique(scenarios)) == 1  # what is known of items in it is looked up once for all requests
     roles = {
@@ -80,6 +85,15 @@ def build_request(
         pair_numbers_BCN=torch.from_numpy(pairs),
         history=_history(tables, user_B, scenario_B, state.as_of, history),
     )
+
+
+def _user_ids(tables: RequestTables, user_B: Tensor, keys: Sequence[str | None] | None) -> Tensor:
+    ids_BK = tables.user_ids_UK.index_select(0, user_B)
+    unknown = [b for b in torch.nonzero(user_B == UNKNOWN)[:, 0].tolist() if keys is not None and keys[b] is not None]
+    if unknown:
+        assert keys is not None
+        ids_BK[unknown, 0] = torch.from_numpy(tables.features.user.ids_of([str(keys[b]) for b in unknown]))
+    return ids_BK
 
 
 def _history(
@@ -112,7 +126,7 @@ def _inline(tables: RequestTables, scenario_B: Tensor, at: float, events: Inline
     scenario_L = torch.from_numpy(events.scenario)
     if not length:
         return _stored(tables, torch.ones_like(scenario_B), scenario_B, -np.inf)
-    return history_of(
+    found = history_of(
         tables.items,
         torch.from_numpy(events.item).expand(requests, length),
         torch.where(scenario_L < 0, scenario_B[:, None], scenario_L),
@@ -120,3 +134,21 @@ def _inline(tables: RequestTables, scenario_B: Tensor, at: float, events: Inline
         gap_L.expand(requests, length),
         torch.full((requests,), length),
     )
+    return _with_unknown(tables, found, events)
+
+
+def _with_unknown(tables: RequestTables, found: History, events: InlineHistory) -> History:
+    """Events of items that the items table does not know, but whose id has a row, or its bucket.
+
+    Each such id stands as an item of its own, behind the rows of the items table: equal items have equal ids.
+    """
+    unknown = np.flatnonzero(events.item == UNKNOWN)
+    if not len(unknown) or not tables.layout.of("item"):
+        return found
+    ids = torch.from_numpy(tables.features.item.ids_of([events.keys[place] for place in unknown]))
+    known = ids != tables.layout.of("item")[0].offset
+    places, ids = torch.from_numpy(unknown)[known], ids[known]
+    item_BL, item_ids_BLK = found.item_BL.clone(), found.item_ids_BLK.clone()
+    item_BL[:, places] = len(tables.items.ids_IK) + ids.long()
+    item_ids_BLK[:, places, 0] = ids
+    return replace(found, item_BL=item_BL, item_ids_BLK=item_ids_BLK)

@@ -179,9 +179,10 @@ def _needs(schema: Schema) -> list[tuple[str, list[str], list[str]]]:
 
 
 def _refuse_absent(schema: Schema, table: str) -> None:
-    """A table may be left out only when nothing of it is used."""
+    """A table may be left out only when nothing of it is used; the key itself stands in the impressions."""
     owner = {"users": "user", "items": "item"}.get(table)
-    features = list(getattr(schema.features, owner)) if owner else []
+    key = {"users": schema.columns.user, "items": schema.columns.item}.get(table)
+    features = [name for name in getattr(schema.features, owner) if name != key] if owner else []
     if features:
         fix = f"add [tables] {table}, or move {features[0]!r} to [features.context] if it stands in the impressions"
         raise InputError(f"features.{owner} needs the {table} table", where=f"features.{owner}.{features[0]}", fix=fix)

@@ -32,7 +32,8 @@ class Categorical:
         if keys.values.dtype.is_nested():
             message = f"column {column!r} is categorical, but holds lists"
             raise InputError(message, fix='declare it "tags" or "vector"')
-        return cls(name, column, Vocab.fit(keys, rows.weights, min_count=feature.min_count))
+        vocab = Vocab.fit(keys, rows.weights, min_count=feature.min_count, buckets=feature.buckets)
+        return cls(name, column, vocab)
 
     @property
     def size(self) -> int:
@@ -68,7 +69,8 @@ class Tags:
         separator = feature.separator or _separator(bags)
         tags = _explode(bags.values, separator)
         place, weight_V = tags["row"].to_numpy(), bags.counts(weights)
-        vocab = Vocab.fit(Coded.of(tags["tag"]), weight_V[place], min_count=feature.min_count)
+        admitted = {"min_count": feature.min_count, "buckets": feature.buckets}
+        vocab = Vocab.fit(Coded.of(tags["tag"]), weight_V[place], **admitted)
         sizes = np.bincount(place, minlength=len(bags.values))[bags.codes] if len(bags.codes) else np.zeros(1)
         width = int(np.clip(np.ceil(np.quantile(sizes, 0.999)), 2, MOST_TAGS))
         return cls(column, column, separator, width, vocab)

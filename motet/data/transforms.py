@@ -41,17 +41,17 @@ def _id_to_dict(transform: IdTransform, file: str, folder: Path) -> dict[str, An
             return {"form": "buckets", **asdict(transform)}
         case Categorical(name, column, vocab):
             vocab.save(folder / file)
-            return {"form": "categorical", "name": name, "column": column, "vocab": file}
+            return {"form": "categorical", "name": name, "column": column, "vocab": file, "buckets": vocab.buckets}
         case Tags(name, column, separator, width, vocab):
             vocab.save(folder / file)
-            rest = {"separator": separator, "width": width, "vocab": file}
+            rest = {"separator": separator, "width": width, "vocab": file, "buckets": vocab.buckets}
             return {"form": "tags", "name": name, "column": column, **rest}
 
 
 def _id_from_dict(plain: dict[str, Any], folder: Path) -> IdTransform:
     if plain["form"] == "buckets":
         return Buckets(plain["column"], tuple(plain["edges"]))
-    vocab = Vocab.load(folder / plain["vocab"])
+    vocab = Vocab.load(folder / plain["vocab"], plain.get("buckets", 0))
     if plain["form"] == "categorical":
         return Categorical(plain["name"], plain["column"], vocab)
     return Tags(plain["name"], plain["column"], plain["separator"], plain["width"], vocab)

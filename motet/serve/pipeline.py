@@ -48,6 +48,7 @@ class _Request:
     """What the slates of one request share."""
 
     user: int  # row of the users table, 1 unknown
+    key: str | None  # the user's
     scenario: int
     history: InlineHistory | None
     left_out: NDArray[np.int64]  # rows of the items table
@@ -83,7 +84,7 @@ def recommend(
     left_out = np.array([_known_item(data, item) for item in exclude], np.int64)
     if not seen:
         left_out = np.union1d(left_out, data.seen(row) if events is None else events.item)
-    request = _Request(row, s, events, left_out, data.read_context(context or {}), at)
+    request = _Request(row, user, s, events, left_out, data.read_context(context or {}), at)
     size, chosen = n or layout.scenarios[s].slate_size, _kinds(layout, blend, s, kinds)
     return [_slate(run, blend, request, k, size, part(say, done, len(chosen))) for done, k in enumerate(chosen)]
 
@@ -106,7 +107,7 @@ def _slate(run: Run, blend: Blend, request: _Request, k: int, n: int, say: Calla
     mask_T = blend.applicable(layout.kinds[k])
     predictions_CT = run.predict(
         np.array([request.user]), s, items, request.at, chunk=CANDIDATES, say=say, history=request.history,
-        context=request.context,
+        context=request.context, keys=[request.key],
     )[0]  # fmt: skip
     score_C = blend.score(predictions_CT, s, mask_T)
     best = np.argsort(-score_C, kind="stable")[:n]

@@ -33,6 +33,28 @@ def test_a_null_is_the_key_missing():
     assert vocab.indices(Coded.of(pl.Series([None, "a"], dtype=pl.String))).tolist() == [2, 1]
 
 
+def test_keys_without_a_row_share_buckets_and_a_missing_one_does_not():
+    keys = Coded.of(pl.Series(["a", "a", "b", None], dtype=pl.String))
+    vocab = Vocab.fit(keys, min_count=2, buckets=3)
+    assert vocab.size == 1 + 1 + 3
+    asked = vocab.indices(Coded.of(pl.Series(["a", "b", "new", "b", None, *map(str, range(60))])))
+    assert asked[0] == 2
+    assert asked[1] == asked[3]
+    assert set(asked[[1, 2]].tolist()) <= {3, 4, 5}
+    assert asked[4] == 1
+    assert set(asked[5:].tolist()) == {3, 4, 5}
+
+
+def test_an_extended_vocab_keeps_its_keys_in_place_and_its_buckets_last():
+    first = Vocab.fit(Coded.of(pl.Series(["a", "a", "b"])), buckets=2)
+    second = Vocab.fit(Coded.of(pl.Series(["c", "c", "c", "b", "b"])), buckets=2)
+    both = first.extended(second)
+    assert both.keys.to_list() == ["a", "b", "c"]
+    assert both.counts.tolist() == [2, 1, 3]
+    before, now = (vocab.indices(Coded.of(pl.Series(["new"])))[0] for vocab in (first, both))
+    assert now == before + 1
+
+
 def test_an_empty_vocab_knows_nothing():
     vocab = Vocab.fit(Coded.of(pl.Series([], dtype=pl.String)))
     assert vocab.size == 1
