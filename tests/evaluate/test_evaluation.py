@@ -12,7 +12,7 @@ from motet import experiment as stages
 from motet.evaluate.evaluation import _Judge, _references, evaluate, fusion, positives
 from motet.schema import Reference
 from motet.scoring import metrics
-from motet.train.run import Run, load_run
+from motet.train.run import Run, load_run, new_network
 from motet.train.score import score_rows
 
 
@@ -150,7 +150,7 @@ def test_what_was_done_to_the_data_and_how_training_went_is_told(report: Any, ru
     assert report["data"]["rows"] == run.data.manifest["rows"]
     assert report["data"]["warnings"] == run.data.manifest["warnings"]
     assert {row["split"] for row in report["learning"]} == {"train", "valid"}
-    assert report["training"]["parameters"] == run.network.parameter_count()
+    assert report["training"]["parameters"] == new_network(run.data, run.model, 0).parameter_count()
     assert report["sentence"].startswith(f"On {report['rows']} held-out impressions the joint model reaches")
 
 
