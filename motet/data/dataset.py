@@ -142,7 +142,9 @@ class Dataset:
         """The context in which those rows were shown, as far as it is their request's and not their item's."""
         im = self.impressions
         logged = Packed(im.context_ids.numpy()[rows], im.context_numbers.numpy()[rows])
-        return self._common_context.of_rows(logged, self._request_tables.context(self.scenarios(rows), self.end, {}))
+        untold, scenarios = self._untold_context, self.scenarios(rows)
+        missing = Packed(untold.ids_RK[scenarios], untold.numbers_RN[scenarios])
+        return self._common_context.of_rows(logged, missing)
 
     def read_context(self, told: Mapping[str, str]) -> dict[str, Any]:
         """Context as a person writes it, checked."""
@@ -277,6 +279,11 @@ class Dataset:
             self.events,
             self._stored,
         )
+
+    @cached_property
+    def _untold_context(self) -> Packed:
+        """Of a request in each scenario of which nothing is told."""
+        return self._request_tables.context(np.arange(len(self.layout.scenarios)), self.end, {})
 
     @cached_property
     def _common_context(self) -> Common:

@@ -110,13 +110,14 @@ class RunningFit:
         Most columns of a request depend on its user alone or on the item alone. Those of one shape are stacked among
         zeros, so that a single sum makes the whole.
         """
-        parts: dict[tuple[int, ...], Numbers] = {}
+        places: dict[tuple[int, ...], list[int]] = {}
         for place, column in enumerate(columns):
-            if column.shape not in parts:
-                parts[column.shape] = np.zeros((*column.shape, len(columns)), dtype=np.float32)
-            parts[column.shape][..., place] = standardise(column, self.means[place], self.stds[place])
-        stacked = np.zeros(len(columns), dtype=np.float32)
-        for part in sorted(parts.values(), key=lambda part: part.size):
+            places.setdefault(column.shape, []).append(place)
+        means, stds, stacked = np.array(self.means), np.array(self.stds), np.zeros(len(columns), dtype=np.float32)
+        for at, of_shape in sorted(places.items(), key=lambda pair: np.prod(pair[0])):
+            part = np.zeros((*at, len(columns)), dtype=np.float32)
+            raw = np.stack([columns[place] for place in of_shape], -1)
+            part[..., of_shape] = standardise(raw, means[of_shape], stds[of_shape])
             stacked = stacked + part
         whole = (*shape, len(columns))
         return stacked if stacked.shape == whole else np.broadcast_to(stacked, whole).copy()

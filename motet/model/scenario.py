@@ -51,5 +51,5 @@ class Gate(nn.Module):
     def forward(self, x: Tensor, prior_BP: Tensor) -> Tensor:
         """x is [B, X] or [B, C, Y]; the prior is that of each request's scenario."""
         prior = self.prior(prior_BP)
-        hidden = torch.relu(self.features(x.detach()) + (prior if x.dim() == 2 else prior[:, None]))
-        return x * (2 * torch.sigmoid(self.out(hidden)))
+        hidden = self.features(x.detach()).add_(prior if x.dim() == 2 else prior[:, None]).relu_()
+        return torch.mul(x, self.out(hidden).sigmoid_()).mul_(2)
