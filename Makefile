@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check bench bench-peers setup clean
 
-BENCHMARKS := throughput profile prepare scaling memory scoring
+BENCHMARKS := throughput prepare scaling memory scoring
 
 demo: setup  ## data, training, the matrix of cells, slates and a report in about two minutes
 	$(BIN)/motet demo
@@ -26,6 +26,8 @@ bench: setup bench-peers  ## every measurement of speed and memory into benchmar
 	  $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/.$$name && \
 	  mv benchmarks/results/.$$name benchmarks/results/$$name.json || exit 1; \
 	done
+	$(BIN)/python -m benchmarks.profile --json --picture docs/profile.svg > benchmarks/results/.profile
+	mv benchmarks/results/.profile benchmarks/results/profile.json
 	$(BIN)/python docs/tables.py
 
 bench-peers: $(PEERS)/.ready  ## the packages that throughput is compared with, in an environment of their own

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.ours import Memory, peers_mmoe
+from benchmarks.ours import Memory, model_of
 from benchmarks.throughput import Worker
 from benchmarks.workload import Workload, serve
 from motet import runtime
@@ -43,14 +43,14 @@ def work_of(rows: int) -> Workload:
 def write(folder: Path, rows: int) -> None:
     """A network with new weights, as a run keeps it."""
     work = work_of(rows)
-    data, model = Memory(work), resolve(peers_mmoe(work))
+    data, model = Memory(work), resolve(model_of(work))
     write_weights(folder, build(data.layout, data.counts_V, model))
 
 
 def answers(folder: Path, rows: int, form: str) -> dict[str, Callable[[int], Any]]:
     """What the process of one form is asked: its memory, and seconds per lookup."""
     work = work_of(rows)
-    data, model = Memory(work), resolve(peers_mmoe(work))
+    data, model = Memory(work), resolve(model_of(work))
     counts_V, data.counts_V = data.counts_V.to("meta"), torch.zeros(0)
     torch.set_num_threads(work.threads)
     network = read_network(folder, data.layout, counts_V, model, form)

@@ -164,15 +164,21 @@ def _row(*cells: str) -> str:
 def blocks() -> dict[str, Callable[[], str]]:
     """Every generated block by name."""
     from reference import reference
+    from speed import BLOCKS
 
     found = results()
     figures = {name: partial(detail, name, found) for name in BENCHMARKS}
+    figures |= {name: partial(_told, maker, name) for name, maker in BLOCKS.items()}
     return {
         "results": partial(overview, found),
         "schema": reference,
         RANKING: partial(rankings, result(RANKING)),
         **figures,
     }
+
+
+def _told(maker: Callable[[Found], str], name: str) -> str:
+    return NOT_YET if (found := result(name)) is None else maker(found)
 
 
 def rewritten(text: str, makers: Mapping[str, Callable[[], str]]) -> str:
