@@ -18,10 +18,10 @@ from motet.model.attention import Packing
 
 @dataclass(slots=True)
 class Touched:
-    """All ids of one forward pass, repeated ones too; their embeddings are the leaf whose gradient is wanted."""
+    """All ids of one forward pass, repeated ones too; their rows are the leaf whose gradient is wanted."""
 
     ids_I: Tensor
-    embedded_ID: Tensor
+    row_ID: Tensor
 
 
 class Table(nn.Module):
@@ -46,10 +46,10 @@ class Table(nn.Module):
     def forward(self, ids: list[Tensor]) -> list[Tensor]:
         """Embeddings [..., D] of several id tensors [...], looked up together."""
         ids_I = together(ids)
-        embedded_ID = self.weight.index_select(0, ids_I) * self.say_V.index_select(0, ids_I)[:, None]
+        row_ID = self.weight.index_select(0, ids_I)
         if self.training and torch.is_grad_enabled():
-            self.touched = Touched(ids_I, embedded_ID.requires_grad_())
-        return apart(embedded_ID, ids)
+            self.touched = Touched(ids_I, row_ID.requires_grad_())
+        return apart(row_ID * self.say_V.index_select(0, ids_I)[:, None], ids)
 
 
 def together(ids: list[Tensor]) -> Tensor:

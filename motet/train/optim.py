@@ -25,11 +25,10 @@ class RowwiseAdagrad:
     def step(self, scale: float = 1.0) -> None:
         """One update with the gradient that backward left on the touched rows; `scale` multiplies the rate."""
         touched, self.table.touched = self.table.touched, None
-        if touched is None or touched.embedded_ID.grad is None:
+        if touched is None or touched.row_ID.grad is None:
             return
         weight, rate = self.table.weight.data, self.lr * scale
-        rows_U, gradient_UD = add_up(touched.ids_I, touched.embedded_ID.grad)
-        gradient_UD *= self.table.say_V.index_select(0, rows_U)[:, None]
+        rows_U, gradient_UD = add_up(touched.ids_I, touched.row_ID.grad)
         sum_U = self.sum_V.index_select(0, rows_U) + gradient_UD.square().mean(1)
         self.sum_V.index_copy_(0, rows_U, sum_U)
         step_UD = gradient_UD.mul_((rate * sum_U.rsqrt())[:, None])
