@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks import amazon3, memory
+from benchmarks import amazon3, memory, scoring
 from benchmarks.common import Benchmark, summary
 from motet.baselines import BASELINES
+from motet.data.dataset import Dataset
 from motet.evaluate.verdict import VERDICTS
 
 KEYS = {"macro_auc", "macro_ne", "baselines", "controls", "presets", "verdicts", "cells", "seconds"}
@@ -86,3 +87,21 @@ def test_what_a_smaller_table_loses_is_told_by_cell_and_fp32_loses_nothing(train
 
 def enough(cell: Any) -> bool:
     return cell["auc"] is not None and 50 <= cell["positives"] <= cell["rows"] - 50
+
+
+def test_scoring_counts_every_pair_of_the_full_ranker_and_tells_a_share_of_its_limit(trained: Path) -> None:
+    market = trained.parent.parent
+    found = scoring.ranker(market, rounds=1, threads=1)
+    data = Dataset.open(market / "prepared")
+    kinds, scenarios = range(len(data.layout.kinds)), range(len(data.layout.scenarios))
+    items = sum(len(data.catalogue(s, k)) for s in scenarios for k in kinds)
+    assert 0 < found["pairs"] <= scoring.USERS * items
+    assert found["limit_share"] > 0
+    assert found["flops_per_pair"] > 100_000
+
+
+def test_scoring_by_products_tells_its_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "ITEMS", 500)
+    found = scoring.products(users=20, rounds=1)
+    assert (found["users"], found["items"], found["best"]) == (20, 500, scoring.BEST)
+    json.dumps(found, allow_nan=False)
