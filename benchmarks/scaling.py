@@ -1,6 +1,6 @@
 """What a training step costs as tables, histories, logs, experts and cells grow, and what size buys in quality.
 
-    python -m benchmarks.scaling [--json] [--quick]
+    python -m benchmarks.scaling [--json] [--quick] [--part cost|quality]
 
 Cost: every point is a process of its own that stays alive; rounds go over all points of an axis in turn, the figures
 are medians. The MMoE of `benchmarks.throughput` where tables, rows and experts grow, the preset `motet` where
@@ -109,22 +109,24 @@ if __name__ == "__main__":
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
     parser.add_argument("--quick", action="store_true", help="three points of an axis, a small market, two sizes")
     parser.add_argument("--threads", type=int, default=0, help="0: one per core")
+    parser.add_argument("--part", choices=["cost", "quality"], help="one of the two alone")
     args = parser.parse_args()
     threads, found = runtime.use_threads(args.threads), dict[str, Any]()
-    for axis, points in AXES.items():
+    for axis, points in AXES.items() if args.part != "quality" else ():
         found[axis] = cost(points[:QUICK_POINTS] if args.quick else points, threads, 3 if args.quick else 7)
         if not args.json:
             print(axis)
             for point in found[axis]:
                 print(f"  {point['at']:>13,.0f}: {point['step_ms']:8.2f} ms, {point['to_first']:6.2f} × the first, "
                       f"{point['rows_per_second']:,} rows/s, {point['peak_rss_mb']:,} MB")  # fmt: skip
-    market = Market(impressions=6_000, users=300) if args.quick else Market()
-    found["quality"] = quality(
-        market, *((1, ("quarter", "half", "default"), 2) if args.quick else (3, tuple(SIZES), 6))
-    )
+    if args.part != "cost":
+        market = Market(impressions=6_000, users=300) if args.quick else Market()
+        found["quality"] = quality(
+            market, *((1, ("quarter", "half", "default"), 2) if args.quick else (3, tuple(SIZES), 6))
+        )
     if args.json:
         print(json.dumps({"axes": found, "threads": threads, "machine": runtime.machine()}))
-    else:
+    elif args.part != "cost":
         for point in found["quality"]["points"]:
             print(f"  {point['size']:8} {point['dense_parameters']:9,} dense parameters: macro ne {point['ne']:.4f}")
         print(f"macro ne falls with the number of dense parameters to the power {found['quality']['exponent']} "

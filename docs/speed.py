@@ -45,14 +45,17 @@ def profile(found: Found) -> str:
 
 def scaling(found: Found) -> str:
     """Every axis of cost, and what size buys."""
-    axes, quality = dict(found["axes"]), found["axes"]["quality"]
-    axes.pop("quality")
+    axes = dict(found["axes"])
+    quality = axes.pop("quality", None)
     lines = [
         [axis, _count(point["at"]), number(point["step_ms"], 2), number(point["to_first"], 2),
          _count(point["rows_per_second"]), _count(point["peak_rss_mb"])]
         for axis, points in axes.items() for point in points
     ]  # fmt: skip
     head = ["what grows", "to", "step, ms", "× the first", "rows a second", "memory, MB"]
+    costs = _table(head, lines, f"{found['threads']} threads; {_machine(found)}.")
+    if quality is None:
+        return costs + "\n\nWhat size buys in quality is not measured yet."
     sizes: dict[str, list[Found]] = {}
     for point in quality["points"]:
         sizes.setdefault(point["size"], []).append(point)
@@ -70,7 +73,6 @@ def scaling(found: Found) -> str:
         f"Valid `ne` ∝ (dense parameters)^{-quality['exponent']:.4f}, the 95 % interval of the exponent from "
         f"{-high:.4f} to {-low:.4f}, on a market of {_count(quality['impressions'])} impressions."
     )
-    costs = _table(head, lines, f"{found['threads']} threads; {_machine(found)}.")
     return costs + "\n\n" + _table(["size", "dense parameters", "macro ne", "seeds"], bought, told)
 
 
