@@ -107,7 +107,7 @@ def power_law(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, t
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="three points of an axis, a small market, two sizes")
+    parser.add_argument("--quick", action="store_true", help="three points of an axis, three sizes on a small market")
     parser.add_argument("--threads", type=int, default=0, help="0: one per core")
     parser.add_argument("--part", choices=["cost", "quality"], help="one of the two alone")
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 """The demo: from nothing to a trained model, the matrix of cells, slates and a report."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -68,18 +68,27 @@ def run_demo(
 
 
 def _train(experiment: stages.Experiment, data: Dataset, folder: Path, force: bool, say: Steps) -> Run:
-    """The joint model on one thread, its controls in processes beside it: two threads gain little on small batches."""
-    alone, told = replace(experiment, train=replace(experiment.train, threads=1)), False
+    """The joint model on one thread, its controls in processes beside it: two threads gain little on small batches.
+
+    They begin once it trains, so that a mistake is told at once; beside a finished run there is nothing to hurry.
+    """
+    alone, over = replace(experiment, train=replace(experiment.train, threads=1)), False
+    controls: list[Future[None]] = []
 
     def tell(done: int, jobs: int) -> None:
-        if told:
+        if over:
             say("training controls", done / jobs)
 
+    def training(done: int, total: int, note: str) -> None:
+        if not controls:
+            controls.append(beside.submit(stages.train_controls, experiment, data, folder, progress=tell))
+        say.training(done, total, note)
+
     with ThreadPoolExecutor(1) as beside:
-        controls = beside.submit(stages.train_controls, experiment, data, folder, progress=tell)
-        run = stages.train(alone, data, folder, force=force, progress=say.training)
-        told = True
-        controls.result()
+        run = stages.train(alone, data, folder, force=force, progress=training)
+        over = True
+        for begun in controls:
+            begun.result()
     return run
 
 

@@ -95,7 +95,7 @@ class Mixture(nn.Module):
 
     def forward(self, user_BX: Tensor, candidate_BCY: Tensor, prior_BP: Tensor) -> Voices:
         experts_BCED = self.bank(user_BX, candidate_BCY)
-        gates_BCVE = self.gates(user_BX, candidate_BCY).unflatten(-1, (self.tasks + 1, -1)).softmax(-1)
+        gates_BCVE = shares(self.gates(user_BX, candidate_BCY), self.tasks + 1)
         shared_BC1E, task_BCTE = gates_BCVE.split([1, self.tasks], 2)
         if not self.fused:
             return alone(task_BCTE @ experts_BCED)
@@ -125,12 +125,18 @@ class ProgressiveExtraction(nn.Module):
         experts_BCED = self.bank(user_BX, candidate_BCY)
         gates = self.gates(user_BX, candidate_BCY)
         task_gates, shared_gate = gates.split([self.tasks * (self.common + self.own), self.total], -1)
-        common, own = task_gates.unflatten(-1, (self.tasks, -1)).softmax(-1).split([self.common, self.own], -1)
+        common, own = shares(task_gates, self.tasks).split([self.common, self.own], -1)
         task_BCTE = torch.cat([common, (own[..., None, :] * self.owner_TT1).flatten(-2)], -1)
         if not self.fused:
             return alone(task_BCTE @ experts_BCED)
         scenario_BE = nn.functional.pad(self.scenario_gate(prior_BP).softmax(-1), (0, self.total - self.common))
         return mixed(experts_BCED, shared_gate.softmax(-1)[:, :, None], scenario_BE, task_BCTE)
+
+
+def shares(gates_BCG: Tensor, voices: int) -> Tensor:
+    """Each voice's gates as shares of its experts, [B, C, V, E]; a softmax over few numbers in a row would be slow."""
+    across_VEM = gates_BCG.flatten(0, 1).t().unflatten(0, (voices, -1)).softmax(1)
+    return across_VEM.permute(2, 0, 1).contiguous().unflatten(0, gates_BCG.shape[:2])
 
 
 def mixed(experts_BCED: Tensor, shared_BC1E: Tensor, scenario_BE: Tensor, task_BCTE: Tensor) -> Voices:

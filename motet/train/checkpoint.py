@@ -19,7 +19,7 @@ from torch import Tensor
 
 from motet.errors import InputError
 
-FORMAT = "motet-checkpoint/1"
+FORMAT = "motet-checkpoint/2"  # 2: AdamW's moments are those of two long vectors
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from contracts.toy import toy
 
 from motet.model.inputs import Table
 from motet.model.ranker import Network, resolve
-from motet.train.optim import DenseAdamW, RowwiseAdagrad, add_up, learning_rate
+from motet.train.optim import DenseAdamW, RowwiseAdagrad, add_up, learning_rate, weight_matrices
 
 
 def test_rowwise_adagrad_updates_touched_rows_by_its_definition_and_no_other() -> None:
@@ -62,6 +62,31 @@ def test_the_learning_rate_warms_up_then_falls_to_a_tenth() -> None:
     assert rates[9] == rates[10] == pytest.approx(1.0)
     assert rates[100] == pytest.approx(0.1)
     assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_dense_updates_are_those_of_adamw_on_clipped_gradients() -> None:
+    layout = toy().layout
+    ours, theirs = (Network(layout, torch.full((layout.table_rows,), 20), resolve({})) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    optimizer, matrices = DenseAdamW(ours, 0.1, 0.3), weight_matrices(theirs)
+    groups: dict[bool, list[torch.nn.Parameter]] = {True: [], False: []}
+    for name, parameter in theirs.dense_parameters().items():
+        groups[name in matrices].append(parameter)
+    expected = torch.optim.AdamW(
+        [{"params": groups[True], "weight_decay": 0.3}, {"params": groups[False], "weight_decay": 0.0}], lr=0.1
+    )
+    for scale, size in ((1.0, 0.001), (0.5, 5.0)):  # the second is longer than what is let through
+        for a, b in zip(ours.dense_parameters().values(), theirs.dense_parameters().values(), strict=True):
+            a.grad = torch.randn_like(a) * size
+            b.grad = a.grad.clone()
+        optimizer.step(scale)
+        torch.nn.utils.clip_grad_norm_(list(theirs.dense_parameters().values()), 10.0)
+        for group in expected.param_groups:
+            group["lr"] = 0.1 * scale
+        expected.step()
+        assert all(parameter.grad is None for parameter in ours.dense_parameters().values())
+    for name, tensor in theirs.state_dict().items():
+        torch.testing.assert_close(ours.state_dict()[name], tensor, msg=name)
 
 
 def test_weights_decay_but_fusion_weights_biases_and_adapters_do_not() -> None:
