@@ -22,7 +22,7 @@ QUICK = {
     "market": """
 # A demo is quick: leave out what follows for a slightly better model.
 [train]
-epochs = 5
+epochs = 4
 """,
     "movielens": """
 # A demo is quick: leave out what follows for the best model and the whole report.
