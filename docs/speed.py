@@ -112,7 +112,18 @@ def memory(found: Found) -> str:
     return _table(head, lines, f"{_count(found['rows'])} rows of width {found['dim']}; {_machine(found)}.")
 
 
-BLOCKS = {maker.__name__: maker for maker in (throughput, profile, scaling, prepare, scoring, memory)}
+def metrics(found: Found) -> str:
+    """A whole matrix of cells."""
+    seconds = found["seconds"]
+    return (
+        f"{_count(found['rows'])} rows of {_count(found['users'])} users, {found['cells']} cells: all metrics in "
+        f"{seconds['metrics']} s, with {_count(found['resamples'])} resamples over users in "
+        f"{seconds['metrics_and_bootstrap']} s; {_count(found['peak_rss_mb'])} MB; {found['threads']} threads; "
+        f"{_machine(found)}."
+    )
+
+
+BLOCKS = {maker.__name__: maker for maker in (throughput, profile, scaling, prepare, scoring, metrics, memory)}
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], below: str) -> str:

@@ -140,6 +140,19 @@ Split = Literal["train", "valid", "test"]
 SPLITS: tuple[Split, ...] = ("train", "valid", "test")
 
 
+class Scorable(Protocol):
+    """Rows that a ranker can score. N rows."""
+
+    @property
+    def layout(self) -> Layout:
+        """What the columns of its batches mean."""
+        ...
+
+    def batch(self, rows: NDArray[np.int64] | Tensor) -> Batch:
+        """Those rows as a batch with one candidate each."""
+        ...
+
+
 class Rows(Protocol):
     """Impressions to learn from: what training, baselines and evaluation need of a data set. N rows."""
 

@@ -1,4 +1,5 @@
-"""The command line, in the order one works: init, check, prepare, train, evaluate, recommend; demo shows them all.
+"""The command line, in the order one works: init, check, prepare, train, evaluate, predict, recommend; demo shows
+them all.
 
 Every command is a few lines over the functions of `motet.experiment`. Heavy imports stand inside commands, so that
 `motet --help` answers at once.
@@ -31,6 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on std
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 From = Annotated[Path | None, typer.Option("--from", help="Go on with this run on newer logs; new ids get rows.")]
 Set = Annotated[list[str], typer.Option("--set", help="Override one key, as in --set train.epochs=3.")]
+Table = Annotated[str, typer.Option(help="How ids' embeddings are held in memory: fp32, fp16, int8.")]
 Here = Path("motet.toml")
 
 
@@ -187,6 +189,36 @@ def evaluate(
 
 
 @app.command()
+def predict(
+    files: Annotated[list[Path], typer.Argument(metavar="FILES", help="Rows: the log's columns, without labels.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file to write.")] = Path("scores.parquet"),
+    run: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/default"),
+    at: Annotated[
+        str | None, typer.Option(help="The time of rows without one, as 2024-05-01 12:00; default: the log's end.")
+    ] = None,
+    table: Table = "fp32",
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """What each task predicts of given rows, by what the log knew before each; goes on after a kill."""
+    with explained(as_json):
+        from motet import experiment as stages
+
+        with steps() as say:
+            found = stages.predict(run, files, output, at=at, table=table, force=force, say=say)
+        if as_json:
+            print_json({"output": str(output), **asdict(found)})
+            return
+        say_line(f"scored {found.rows:,} rows: [bold]{escape(str(output))}[/]")
+        for count, who in ((found.unknown_users, "users"), (found.unknown_items, "items")):
+            if count:
+                say_line(f"[yellow]![/] {count:,} rows are of {who} who are not in the log")
+        if found.missing_columns:
+            say_line(f"[yellow]![/] the rows do not tell {', '.join(map(escape, found.missing_columns))}, which then "
+                     "count as missing")  # fmt: skip
+
+
+@app.command()
 def recommend(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")] = Path("runs/default"),
     user: Annotated[str | None, typer.Option(help="A user's key; left out or never seen: an unknown user.")] = None,
@@ -198,7 +230,7 @@ def recommend(
     seen: Annotated[bool, typer.Option("--seen", help="Keep items the user has seen.")] = False,
     exclude: Annotated[list[str], typer.Option(help="Item keys to leave out.")] = [],  # noqa: B006
     context: Annotated[list[str], typer.Option(help="A context feature, as in --context device=phone.")] = [],  # noqa: B006
-    table: Annotated[str, typer.Option(help="How ids' embeddings are held in memory: fp32, fp16, int8.")] = "fp32",
+    table: Table = "fp32",
     as_json: Json = False,
 ) -> None:
     """Slates for one user: each item with its tasks' probabilities and blended score."""

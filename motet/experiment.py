@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from motet import runtime
 from motet.data.clean import Clean
+from motet.data.clock import moment
 from motet.data.dataset import Dataset
 from motet.data.history import HistorySettings
 from motet.data.infer import infer
@@ -34,6 +35,7 @@ from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.serve.pipeline import part
 from motet.serve.pipeline import recommend as answer
+from motet.serve.predict import Predicted, predict_files
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
 from motet.train.begin import JUDGING, begin_run, check_learnable
 from motet.train.carry import carry_over
@@ -225,6 +227,24 @@ def recommend(
             context=context, say=tell,
         )  # fmt: skip
     return [asdict(slate) for slate in slates]
+
+
+def predict(
+    folder: Path,
+    files: Sequence[Path],
+    output: Path,
+    *,
+    at: str | None = None,
+    table: str = "fp32",
+    force: bool = False,
+    say: Say = lambda what, share: None,
+) -> Predicted:
+    """What each task of the run in that folder predicts of the rows of those files, into the Parquet file `output`."""
+    say("opening the run", 0.0)
+    run, experiment = of_run(folder, table=table)
+    runtime.use_threads(experiment.train.threads)
+    when = None if at is None else moment(at, where="--at")
+    return predict_files(run, files, output, at=when, force=force, say=say)
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

@@ -5,10 +5,13 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
-from benchmarks import amazon3, memory, scoring
+from benchmarks import amazon3, limit, memory, metrics, profile, scaling, scoring, throughput
 from benchmarks.common import Benchmark, summary
+from benchmarks.workload import Workload
 from motet.baselines import BASELINES
 from motet.data.dataset import Dataset
 from motet.evaluate.verdict import VERDICTS
@@ -105,3 +108,61 @@ def test_scoring_by_products_tells_its_sizes(monkeypatch: pytest.MonkeyPatch) ->
     found = scoring.products(users=20, rounds=1)
     assert (found["users"], found["items"], found["best"]) == (20, 500, scoring.BEST)
     json.dumps(found, allow_nan=False)
+
+
+def test_the_matrix_that_is_timed_has_every_cell_and_an_interval_of_each() -> None:
+    found = metrics.run(rows=20_000, users=400, resamples=50, threads=1)
+    assert found["cells"] == len(metrics.SCENARIOS) * len(metrics.BASE_RATES)
+    assert 0 < found["widest_interval"] < 1
+    assert found["seconds"]["metrics_and_bootstrap"] > 0
+    json.dumps(found, allow_nan=False)
+
+
+def test_the_limit_counts_forward_and_backward_of_a_product() -> None:
+    left, right = torch.ones(3, 5, requires_grad=True), torch.ones(5, 7, requires_grad=True)
+    found = limit.products(lambda: (left @ right).sum().backward())
+    assert sum(times * product.flops for product, times in found.items()) == 3 * 2 * 3 * 5 * 7
+
+
+@pytest.mark.parametrize(("causal", "share"), [(False, 1.0), (True, 0.5)])
+def test_the_limit_counts_the_pairs_that_attention_looks_at(causal: bool, share: float) -> None:
+    query, key, value = (torch.ones(2, 3, 8, 4, requires_grad=True) for _ in range(3))
+
+    def attend() -> None:
+        torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=causal).sum().backward()
+
+    flops = sum(times * product.flops for product, times in limit.products(attend).items())
+    assert flops == share * 6 * (2 * 3) * 2 * 8 * 8 * 4
+
+
+def test_the_exponent_of_a_power_law_is_found_within_its_interval() -> None:
+    sizes = [1e3, 2e3, 4e3, 8e3]
+    exponent, (low, high) = scaling.power_law(sizes, [3 * size**-0.25 for size in sizes])
+    assert exponent == low == high == 0.25
+    noise = np.array([1.01, 0.99, 1.0, 1.01])
+    exponent, (low, high) = scaling.power_law(sizes, list(3 * np.array(sizes) ** -0.25 * noise))
+    assert low < 0.25 < high
+    assert low < exponent < high
+
+
+def test_throughput_compares_round_by_round_and_leaves_out_a_peer_that_gave_up() -> None:
+    first, second = throughput.PEERS[:2]
+    walls = {"ours": (1.0, 2.0, 1.0), "small": (0.5, 1.0, 1.0), first: (2.0, 6.0, 3.0), second: (9.0, None, 9.0)}
+    asked: Any = {
+        name: [wall and {"wall": wall, "processor": wall} for wall in told] for name, told in walls.items()
+    } | {"limit": [{"rows_per_second": 512 * rate} for rate in (2, 2, 2)]}
+    found = throughput.summary(Workload(batch=512), asked, dict.fromkeys(walls, "1"))
+    assert (found["ours"], found["limit_share"]) == (512, 0.5)
+    assert found["ratio_to_best_peer"] == 3.0
+    assert found["peers"][second] is None
+    assert found["step_time_to_small_table"] == 2.0
+
+
+def test_the_profile_gives_backward_to_the_part_whose_gradient_it_is() -> None:
+    layer = torch.nn.Linear(64, 64)
+    rows = torch.ones(256, 64, requires_grad=True)
+    call = profile._labelled(profile.PART + "layer", layer.forward)
+    parts = profile.spent(lambda: call(rows).sum().backward(), steps=1)
+    assert parts["layer"].forward > 0
+    assert parts["layer"].backward > 0
+    assert parts["the rest"].operations >= 1

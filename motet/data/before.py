@@ -121,7 +121,7 @@ class Told:
             self.observed_G[chunk.group_G] += ends - chunk.first_G
         else:
             observed = self._sums(chunk, seen, self.observed_G, until, ends)
-        total = self._sums(chunk, self._rounded(label, seen), self.total_G, until, ends)
+        total = self._sums(chunk, rounded(label, seen, self.scale), self.total_G, until, ends)
         return _in_rows(chunk, observed), _in_rows(chunk, total)
 
     def _sums(
@@ -152,7 +152,7 @@ class Told:
         sizes = np.diff(np.append(first, len(keys)))
         is_row = order >= len(told)
         label = self.label_N[told]
-        values = (np.ones(len(told)), self._rounded(label, np.ones(len(told), np.bool_)))
+        values = (np.ones(len(told)), rounded(label, np.ones(len(told), np.bool_), self.scale))
         found = []
         for value, state_G in zip(values, (self.observed_G, self.total_G), strict=True):
             running = np.cumsum(np.concatenate([value, np.zeros(size)])[order])
@@ -164,10 +164,6 @@ class Told:
             found.append(here)
         return found[0], found[1]
 
-    def _rounded(self, label: Numbers, seen: Bools) -> Floats:
-        values = np.where(seen, label, 0.0).astype(np.float64)
-        return values if self.scale == 1 else np.rint(values * self.scale) / self.scale
-
 
 def exact(label_N: Numbers) -> float:
     """A power of two: labels rounded to whole numbers divided by it have exact sums in any order.
@@ -178,6 +174,12 @@ def exact(label_N: Numbers) -> float:
     if total == 0 or not ((label_N == np.rint(label_N)) | np.isnan(label_N)).all():
         return 1.0 if total == 0 else float(2.0 ** (51 - np.ceil(np.log2(total))))
     return 1.0
+
+
+def rounded(label: Numbers, seen: Bools, scale: float) -> Floats:
+    """Labels as they are summed, 0 where none is seen; `scale` is that of all labels of the task (see `exact`)."""
+    values = np.where(seen, label, 0.0).astype(np.float64)
+    return values if scale == 1 else np.rint(values * scale) / scale
 
 
 def _in_rows(chunk: Chunk, ordered: NDArray[np.generic]) -> Floats:

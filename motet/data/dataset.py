@@ -74,7 +74,7 @@ class Dataset:
         self.items = ItemTable(*(_tensor(folder / f"items/{name}.npy") for name in ("ids", "numbers", "kind")))
         self.counts_V: Tensor = _tensor(folder / "counts_V.npy")
         self.events = Events.load(folder / "events", plain["history"]["scenarios"])
-        self._stored = StoredEvents(
+        self.stored_events = StoredEvents(
             *(torch.from_numpy(getattr(self.events, name)) for name in ("item_E", "scenario_E", "action_ET", "time_E"))
         )
         self._running, self._label_means = plain["running"], plain["labels"]["means"]
@@ -113,7 +113,7 @@ class Dataset:
             item_ids_BCK=self.items.ids_IK.index_select(0, item_B)[:, None],
             item_numbers_BCN=self.items.numbers_IN.index_select(0, item_B)[:, None],
             pair_numbers_BCN=im.pair_numbers.index_select(0, at)[:, None],
-            history=gather_history(self._stored, self.items, start_B, end_B, time_B, layout.history_length),
+            history=gather_history(self.stored_events, self.items, start_B, end_B, time_B, layout.history_length),
             labels_BCT=im.labels.index_select(0, at)[:, None],
         )
 
@@ -277,7 +277,7 @@ class Dataset:
             self.user_numbers_UN,
             self.items,
             self.events,
-            self._stored,
+            self.stored_events,
         )
 
     @cached_property

@@ -3,11 +3,13 @@
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from motet.batch import UNKNOWN
 from motet.data.arrays import Ints
-from motet.data.vocab import FIRST_KEY
+from motet.data.coded import Coded
+from motet.data.vocab import FIRST_KEY, row_numbers
 
 
 class Keys:
@@ -19,6 +21,10 @@ class Keys:
     def row(self, key: str) -> int:
         """The row of a key, 1 if it is unknown."""
         return self._rows.get(key, UNKNOWN)
+
+    def rows(self, keys: pl.Series) -> Ints:
+        """The row of each of many keys (text), 1 where it is unknown."""
+        return row_numbers(Coded.of(keys), self._frame["key"].cast(pl.String)).astype(np.int64)
 
     def all(self) -> list[str]:
         """Every key, that of row 2 first."""

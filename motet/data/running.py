@@ -178,6 +178,11 @@ class RunningLog:
         known_TN = [(known_N < as_of) & ~np.isnan(labels_N) for labels_N, known_N in pairs]
         return RunningState(self.fit, as_of, tuple(g.table(self.log, until, known_TN) for g in self.groups))
 
+    def before(self, parts: Parts, time_Q: Floats) -> Numbers:
+        """The standardised columns of Q combinations, each strictly before its own time, [Q, P]."""
+        known = [groups.before(self.log, parts, time_Q) for groups in self.groups]
+        return self.fit.standardised(self.fit.columns(known, time_Q), time_Q.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class RunningState:

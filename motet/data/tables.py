@@ -195,7 +195,7 @@ def _checked(
     frame: pl.DataFrame, names: Sequence[str], keys: Iterable[str], columns: Sequence[str], where: str
 ) -> pl.DataFrame:
     _refuse_missing(columns, names, where)
-    return frame.select(columns).with_columns(_key(frame[name], where) for name in keys)
+    return frame.select(columns).with_columns(as_key(frame[name], where) for name in keys)
 
 
 def _refuse_missing(columns: Sequence[str], names: Sequence[str], where: str) -> None:
@@ -210,13 +210,13 @@ def _keyed(table: Table, keys: Iterable[str], where: str) -> Table:
         dtype = table.schema[name]
         _refuse_no_key(name, dtype, where)
         found = table.coded(name)
-        text = _key(found.values, where)
+        text = as_key(found.values, where)
         if dtype != pl.String or not text.equals(found.values):
             table = table.with_coded(name, found.mapped(text))
     return table
 
 
-def _key(series: pl.Series, where: str) -> pl.Series:
+def as_key(series: pl.Series, where: str) -> pl.Series:
     """A key as text, so that 7, 7.0 and "7" of different files are the same user; "" and nan are missing."""
     dtype = series.dtype
     _refuse_no_key(series.name, dtype, where)

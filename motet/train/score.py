@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from motet.batch import Ranker, Rows
+from motet.batch import Ranker, Scorable
 
 
 def score_rows(
     ranker: Ranker,
-    data: Rows,
+    data: Scorable,
     rows: NDArray[np.int64],
     *,
     batch_size: int = 4096,

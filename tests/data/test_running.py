@@ -101,6 +101,15 @@ def test_the_state_as_of_a_row_replays_its_stored_numbers(rows, pick):
     np.testing.assert_allclose(replayed[0], stored[row], atol=1e-5)
 
 
+@settings(max_examples=60, deadline=None)
+@given(events)
+def test_rows_that_ask_what_was_known_before_them_get_the_stored_numbers_bit_for_bit(rows):
+    log = log_of(rows)
+    stored, fit = fitted(log, TASKS, log.time_N <= 8, Running())
+    found = RunningLog(RunningFit.from_dict(fit.to_dict()), log).before(log.parts, log.time_N)
+    assert np.array_equal(found, stored)
+
+
 @settings(max_examples=30, deadline=None)
 @given(events, st.integers(0, 12))
 def test_the_future_changes_nothing(rows, cut):
