@@ -16,7 +16,7 @@ from typing import Any
 
 from tables import ROOT, rewritten
 
-from motet import experiment
+from motet import api
 from motet.data.dataset import Dataset
 from motet.serve.pipeline import popular_user
 from motet.terminal import out, show, show_slate
@@ -35,7 +35,7 @@ def output(folder: Path) -> str:
     with out.capture() as captured:
         show(report)
         out.print(f"\nSlates for user {user}, one per scenario and kind:")
-        for slate in experiment.recommend(run, user=user, scenarios=[SCENARIO], n=3):
+        for slate in api.recommend(run, user=user, scenarios=[SCENARIO], n=3):
             show_slate(slate)
         out.print("…\n\nThe whole report: motet-demo/runs/demo/report.html")
     lines = [part.rstrip() for line in captured.get().strip("\n").splitlines() for part in _wrapped(line)]

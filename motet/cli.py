@@ -1,7 +1,7 @@
 """The command line, in the order one works: init, check, prepare, train, evaluate, predict, recommend; demo shows
 them all.
 
-Every command is a few lines over the functions of `motet.experiment`. Heavy imports stand inside commands, so that
+Every command is a few lines over the functions of `motet.api`. Heavy imports stand inside commands, so that
 `motet --help` answers at once.
 """
 
@@ -46,10 +46,10 @@ def init(
 ) -> None:
     """Look at your tables and write a commented motet.toml that already runs."""
     with explained(as_json):
-        from motet.experiment import init as init_config
+        from motet import api
 
         with steps() as say:
-            findings = init_config(files, output, reader=reader or None, force=force, say=say)
+            findings = api.init(files, output, reader=reader or None, force=force, say=say)
         if as_json:
             print_json({"config": str(output), "findings": findings})
             return
@@ -68,18 +68,19 @@ def check(
 ) -> None:
     """Check motet.toml against its tables: names, types, labels, leaks. Writes nothing."""
     with explained(as_json):
-        from motet import experiment as stages
+        from motet import api
+        from motet.experiment import json_schema, shape_of
 
         if schema:
-            print_json(stages.json_schema())
+            print_json(json_schema())
             return
         with steps() as say:
-            found = stages.check(stages.read(config), config.parent, progress=say)
+            found = api.check(config, say=say)
         if as_json:
             print_json(found)
             return
         rows = sum(found["rows"].values())
-        shape = stages.shape_of(len(found["scenarios"]), len({cell["task"] for cell in found["cells"]}))
+        shape = shape_of(len(found["scenarios"]), len({cell["task"] for cell in found["cells"]}))
         who = f"{rows:,} impressions, {found['users']:,} users, {found['items']:,} items"
         say_line(f"{escape(str(config))} is right: {who}, {shape}")
         for removal in found["removed"]:
@@ -104,18 +105,18 @@ def prepare(
 ) -> None:
     """Clean, split and pack the logs into a folder of arrays; skips what is fresh, resumes after a kill."""
     with explained(as_json):
-        from motet import experiment as stages
+        from motet import api
+        from motet.experiment import describe
         from motet.settings import changes_of
 
         with steps() as say:
-            data = stages.prepare(
-                stages.read(config, changes_of(set_)), config.parent, prepared, force=force, memory=memory, start=start,
-                progress=say,
-            )  # fmt: skip
+            data = api.prepare(
+                config, prepared, changes=changes_of(set_), memory=memory, start=start, force=force, say=say
+            )
         if as_json:
             print_json({"folder": str(prepared), "manifest": data.manifest})
             return
-        say_line(escape(stages.describe(data)))
+        say_line(escape(describe(data)))
         say_line(" ".join(["next: motet train", *_named(config).split(), *_going_on(start, prepared)]))
 
 
@@ -137,15 +138,16 @@ def train(
     the weights of an earlier run; --prepared and --run should then name new folders.
     """
     with explained(as_json):
-        from motet import experiment as stages
+        from motet import api
         from motet.settings import changes_of
 
         changes = changes_of(set_) | ({"model.preset": preset} if preset else {})
         changes |= {"train.seed": seed} if seed is not None else {}
-        experiment = stages.read(config, changes)
         with steps() as say:
-            data = stages.prepare(experiment, config.parent, prepared, force=force, start=start, progress=say)
-            done = stages.train(experiment, data, run, start=start, force=force, progress=say.training)
+            done = api.train(
+                config, run, prepared=prepared, changes=changes, start=start, force=force, say=say,
+                progress=say.training,
+            )  # fmt: skip
         if as_json:
             print_json(done.facts)
             return
@@ -169,7 +171,7 @@ def evaluate(
 ) -> None:
     """The matrix of cells with verdicts, against solo, pooled and baselines; writes report.html."""
     with explained(as_json):
-        from motet import experiment as stages
+        from motet import api
         from motet.settings import changes_of
 
         if compare:
@@ -177,10 +179,10 @@ def evaluate(
             return
         if len(runs) > 1:
             raise InputError("several runs are named", where="RUNS", fix="evaluate one at a time, or add --compare")
-        run, experiment = stages.of_run(runs[0], changes_of(set_))
-        experiment = stages.with_evaluate(experiment, split=split, seeds=seeds, controls=controls)
         with steps() as say:
-            report = stages.evaluate(run, experiment, say=say)
+            report = api.evaluate(
+                runs[0], split=split, seeds=seeds, controls=controls, changes=changes_of(set_), say=say
+            )
         if as_json:
             print_json(report)
             return
@@ -202,10 +204,10 @@ def predict(
 ) -> None:
     """What each task predicts of given rows, by what the log knew before each; goes on after a kill."""
     with explained(as_json):
-        from motet import experiment as stages
+        from motet import api
 
         with steps() as say:
-            found = stages.predict(run, files, output, at=at, table=table, force=force, say=say)
+            found = api.predict_to(output, files, run, at=at, table=table, force=force, say=say)
         if as_json:
             print_json({"output": str(output), **asdict(found)})
             return
@@ -230,15 +232,34 @@ def recommend(
     seen: Annotated[bool, typer.Option("--seen", help="Keep items the user has seen.")] = False,
     exclude: Annotated[list[str], typer.Option(help="Item keys to leave out.")] = [],  # noqa: B006
     context: Annotated[list[str], typer.Option(help="A context feature, as in --context device=phone.")] = [],  # noqa: B006
+    users: Annotated[str, typer.Option(help='Slates of many: "all", or a file with the column of users.')] = "",
+    output: Annotated[Path, typer.Option("--output", "-o", help="The Parquet file of --users.")] = Path(
+        "slates.parquet"
+    ),
     table: Table = "fp32",
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Slates for one user: each item with its tasks' probabilities and blended score."""
+    """Slates for one user, or of many into a file: items with their tasks' probabilities and blended score."""
     with explained(as_json):
-        from motet import experiment as stages
+        from motet import api
 
+        if users:
+            if user is not None or history is not None:
+                what = "--user and --history are of one request, --users of many"
+                raise InputError(what, where="--users", fix="leave one of them out")
+            with steps() as say:
+                made = api.recommend_to(
+                    output, run, users=users, scenarios=scenario, kinds=kind, n=n, weights=_weights(weight), seen=seen,
+                    exclude=exclude, context=_context(context), table=table, force=force, say=say,
+                )  # fmt: skip
+            if as_json:
+                print_json({"output": str(output), **asdict(made)})
+            else:
+                say_line(f"{made.slates:,} slates of {made.users:,} users: [bold]{escape(str(output))}[/]")
+            return
         with steps() as say:
-            slates = stages.recommend(
+            slates = api.recommend(
                 run, user=user, scenarios=scenario, kinds=kind, n=n, weights=_weights(weight), history=history,
                 seen=seen, exclude=exclude, context=_context(context), table=table, say=say,
             )  # fmt: skip
@@ -298,9 +319,10 @@ def _root(
 
 
 def _compare(runs: list[Path], as_json: bool) -> None:
-    from motet.evaluate.compare import cells_table, compare, macro_table, read_reports
+    from motet import api
+    from motet.evaluate.compare import cells_table, macro_table
 
-    comparison = compare(read_reports(runs))
+    comparison = api.compare(runs)
     if as_json:
         print_json(comparison)
     else:

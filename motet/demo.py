@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from motet import api
 from motet import experiment as stages
 from motet.data.dataset import Dataset
 from motet.data.sources import READERS
@@ -54,7 +55,7 @@ def run_demo(
         run = _train(experiment, prepared, folder / "runs" / "demo", force, say)
         report = stages.evaluate(run, experiment, say=say)
     user = popular_user(prepared)
-    slates = stages.recommend(run.folder, user=user, n=3)
+    slates = api.recommend(run, user=user, n=3)
     seconds = time.monotonic() - started
     if as_json:
         print_json({"report": report, "user": user, "slates": slates, "seconds": round(seconds, 1)})

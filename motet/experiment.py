@@ -1,12 +1,10 @@
-"""`motet.toml` whole, and the stages as functions: read, prepare, train, evaluate, recommend.
+"""`motet.toml` whole, and the stages that it configures: prepare, train, evaluate.
 
-The command line calls exactly these. Each stage gets its own settings, never the whole file.
+Each stage gets its own settings, never the whole file.
 """
 
-import json
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, field, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +13,11 @@ from pydantic import TypeAdapter
 
 from motet import runtime
 from motet.data.clean import Clean
-from motet.data.clock import moment
 from motet.data.dataset import Dataset
 from motet.data.history import HistorySettings
-from motet.data.infer import infer
 from motet.data.prepare import PrepareSettings, check_tables
 from motet.data.prepare import prepare as prepare_folder
 from motet.data.running import Running
-from motet.data.sources import READERS
 from motet.data.split import Split
 from motet.errors import InputError
 from motet.evaluate.evaluation import evaluate as evaluate_run
@@ -33,9 +28,6 @@ from motet.model.ranker import Model, resolve
 from motet.schema import Schema
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
-from motet.serve.pipeline import part
-from motet.serve.pipeline import recommend as answer
-from motet.serve.predict import Predicted, predict_files
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
 from motet.train.begin import JUDGING, begin_run, check_learnable
 from motet.train.carry import carry_over
@@ -184,119 +176,23 @@ def of_run(folder: Path, changes: Mapping[str, Any] | None = None, *, table: str
 
     `table` is how its embedding table is held in memory: fp32, fp16 or int8.
     """
+    experiment = settings_of(folder, changes)
+    return load_run(folder, table), experiment
+
+
+def settings_of(folder: Path, changes: Mapping[str, Any] | None = None) -> Experiment:
+    """The settings that the run of that folder was trained by, and how it is judged."""
     for key in changes or {}:
         if key.split(".")[0] not in JUDGING:
             fix = f"a trained run keeps them; change {' or '.join(JUDGING)} here, or train another run"
             raise InputError(f"{key!r} is a setting of training", where="--set", fix=fix)
-    return load_run(folder, table), read(folder / "config.toml", changes)
+    return read(folder / "config.toml", changes)
 
 
 def with_evaluate(experiment: Experiment, **changes: Any) -> Experiment:
     """The same experiment judged otherwise; changes that are None change nothing."""
     given = {key: value for key, value in changes.items() if value is not None}
     return replace(experiment, evaluate=parse(Evaluate, plain(experiment.evaluate) | given, prefix=("evaluate",)))
-
-
-def recommend(
-    folder: Path,
-    *,
-    user: str | None,
-    scenarios: Sequence[str] = (),
-    kinds: Sequence[str] = (),
-    n: int | None = None,
-    weights: dict[str, float] | None = None,
-    history: Path | None = None,
-    seen: bool = False,
-    exclude: Sequence[str] = (),
-    context: Mapping[str, str] | None = None,
-    table: str = "fp32",
-    say: Say = lambda what, share: None,
-) -> list[dict[str, Any]]:
-    """Slates of the run in that folder, as plain dicts; default: every scenario and kind."""
-    say("opening the run", 0.0)
-    run, experiment = of_run(folder, table=table)
-    runtime.use_threads(experiment.train.threads)
-    blend = blend_of(run, experiment).reweighted(weights or {})
-    events = None if history is None else _events(history)
-    names = scenarios or [scenario.name for scenario in run.data.layout.scenarios]
-    slates = []
-    for done, name in enumerate(names):
-        tell = part(lambda share: say("scoring the catalogue", share), done, len(names))
-        slates += answer(
-            run, blend, user=user, scenario=name, kinds=kinds, n=n, history=events, seen=seen, exclude=exclude,
-            context=context, say=tell,
-        )  # fmt: skip
-    return [asdict(slate) for slate in slates]
-
-
-def predict(
-    folder: Path,
-    files: Sequence[Path],
-    output: Path,
-    *,
-    at: str | None = None,
-    table: str = "fp32",
-    force: bool = False,
-    say: Say = lambda what, share: None,
-) -> Predicted:
-    """What each task of the run in that folder predicts of the rows of those files, into the Parquet file `output`."""
-    say("opening the run", 0.0)
-    run, experiment = of_run(folder, table=table)
-    runtime.use_threads(experiment.train.threads)
-    when = None if at is None else moment(at, where="--at")
-    return predict_files(run, files, output, at=when, force=force, say=say)
-
-
-def _events(path: Path) -> list[dict[str, Any]]:
-    try:
-        events = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read the history: {error}", where=str(path), fix="give a JSON list of events"
-        ) from None
-    if not isinstance(events, list) or not all(isinstance(event, dict) and "item" in event for event in events):
-        raise InputError(
-            "not a list of events", where=str(path), fix='[{"item": "g0001", "click": 1}, …], oldest first'
-        )
-    return events
-
-
-def init(
-    files: Sequence[Path],
-    output: Path,
-    *,
-    reader: str | None = None,
-    force: bool = False,
-    say: Say = lambda what, share: None,
-) -> list[dict[str, Any]]:
-    """Write a commented `motet.toml` for those tables; what was decided and why comes back."""
-    if output.exists() and not force:
-        raise InputError("this file exists", where=str(output), fix="choose another --output, or --force to replace it")
-    if reader is None:
-        found = infer([_seen_from(file, output.parent) for file in files], base=output.parent, say=say)
-        text, findings = found.toml, [asdict(finding) for finding in found.findings]
-    else:
-        text, findings = _through_reader(reader, files, output), []
-    with atomic_file(output, "w") as file:
-        file.write(text)
-    return findings
-
-
-def _through_reader(reader: str, files: Sequence[Path], output: Path) -> str:
-    if reader not in READERS:
-        raise InputError(f"unknown reader {reader!r}", where="--reader", fix=nearest(reader, list(READERS)))
-    if len(files) != 1:
-        fix = f"name the folder that holds {READERS[reader].files}"
-        raise InputError("a reader takes one folder", where="FILES", fix=fix)
-    same = output.parent.resolve() == Path.cwd()
-    return READERS[reader].schema_toml(files[0] if same else files[0].resolve())
-
-
-def _seen_from(file: Path, base: Path) -> Path:
-    """A path of the current folder as one of `base`; absolute ones stay."""
-    if file.is_absolute() or base.resolve() == Path.cwd():
-        return file
-    return Path(os.path.relpath(file, base)) if base.is_dir() else file.resolve()
 
 
 def _change(data: dict[str, Any], key: str, value: Any) -> None:

@@ -6,7 +6,7 @@ import os
 import platform
 import random
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import TypeVar, cast
@@ -57,6 +57,23 @@ def in_threads(work: Callable[[Item], Made], items: Iterable[Item]) -> list[Made
     finally:
         torch.set_num_threads(threads)
     return [made[place] for place in range(len(made))]
+
+
+@contextlib.contextmanager
+def without_main() -> Iterator[None]:
+    """Processes that are spawned meanwhile do not run the script again that called us.
+
+    They would, to find what it defines, and a script without `if __name__ == "__main__"` would start all over in each.
+    """
+    main, names = sys.modules["__main__"], ("__file__", "__spec__")
+    kept = {name: getattr(main, name) for name in names if hasattr(main, name)}
+    try:
+        for name in kept:
+            setattr(main, name, None)
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(main, name, value)
 
 
 def _keep_memory() -> None:

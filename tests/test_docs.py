@@ -17,6 +17,7 @@ import typer
 from contracts.ranker_contract import RankerContract
 from contracts.toy import Toy, toy
 
+import motet
 from motet import experiment
 from motet.baselines import BASELINES
 from motet.batch import Ranker
@@ -284,7 +285,8 @@ def module(page: str, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("page", sorted({page for page, _ in fences("python")}))
-def test_python_in_the_pages_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_in_the_pages_runs(page: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
     module(page, monkeypatch)
 
 
@@ -321,8 +323,8 @@ def test_the_reader_of_the_guide_reads(tmp_path: Path, monkeypatch: pytest.Monke
     }
     (tmp_path / "data").mkdir()
     pl.DataFrame(log).write_csv(tmp_path / "data" / "plays_2024.csv")
-    experiment.init([tmp_path / "data"], tmp_path / "motet.toml", reader="plays")
-    found = experiment.check(experiment.read(tmp_path / "motet.toml"), tmp_path)
+    motet.init(tmp_path / "data", tmp_path / "motet.toml", reader="plays")
+    found = motet.check(tmp_path / "motet.toml")
     assert (found["users"], found["items"], sorted(found["scenarios"])) == (20, 7, ["phone", "speaker"])
     assert found["rows"]["train"] > 300
 

@@ -14,6 +14,7 @@ LAYERS = (
     ("demo", "doctor"),
     ("terminal",),
     ("tune",),
+    ("api",),
     ("experiment",),
     ("serve",),
     ("evaluate",),
@@ -26,7 +27,7 @@ LAYERS = (
     ("batch",),
     ("schema",),
     ("condition",),
-    ("runtime", "settings"),
+    ("runtime", "settings", "frames"),
     ("errors", "version"),
 )
 LEVEL = {name: len(LAYERS) - place for place, names in enumerate(LAYERS) for name in names}

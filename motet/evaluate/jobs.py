@@ -92,7 +92,7 @@ def run_jobs(
         (job for job in wanted if not _path(cache, job).exists()), key=lambda job: job.scenario is not None
     )
     done = len(wanted) - len(missing)
-    if progress:
+    if progress and wanted:
         progress(done, len(wanted))
     for finished in _trained(missing, cache, workers):
         if progress:
@@ -106,7 +106,8 @@ def _trained(jobs: list[Job], cache: Path, workers: int) -> Iterator[int]:
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers or runtime.cores(), len(jobs)), mp_context=context) as pool:
-        futures = [pool.submit(_work, job, _path(cache, job)) for job in jobs]
+        with runtime.without_main():
+            futures = [pool.submit(_work, job, _path(cache, job)) for job in jobs]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 future.result()

@@ -78,14 +78,14 @@ def recommend(
     it is 1 for all, for the slate only decides it. `say` is told the share that is done.
     """
     data, layout = run.data, run.data.layout
-    s = _index(scenario, [each.name for each in layout.scenarios], "scenario")
+    s = scenario_index(layout, scenario)
     row = 1 if user is None else data.user_row(user)
     events = None if history is None else data.events_of(history)
-    left_out = np.array([_known_item(data, item) for item in exclude], np.int64)
+    left_out = np.array([known_item(data, item) for item in exclude], np.int64)
     if not seen:
         left_out = np.union1d(left_out, data.seen(row) if events is None else events.item)
     request = _Request(row, user, s, events, left_out, data.read_context(context or {}), at)
-    size, chosen = n or layout.scenarios[s].slate_size, _kinds(layout, blend, s, kinds)
+    size, chosen = n or layout.scenarios[s].slate_size, chosen_kinds(layout, blend, s, kinds)
     return [_slate(run, blend, request, k, size, part(say, done, len(chosen))) for done, k in enumerate(chosen)]
 
 
@@ -124,7 +124,7 @@ def _named(layout: Layout, values_T: NDArray[np.float64], mask_T: NDArray[np.boo
     return {task.name: float(values_T[t]) for t, task in enumerate(layout.tasks) if mask_T[t]}
 
 
-def _kinds(layout: Layout, blend: Blend, s: int, names: Sequence[str]) -> list[int]:
+def chosen_kinds(layout: Layout, blend: Blend, s: int, names: Sequence[str]) -> list[int]:
     """The asked kinds, else all of whose items anything is predicted that has a weight."""
     weights_T = np.array(blend.weights[s])
     ranked = [bool(weights_T[blend.applicable(kind)].any()) for kind in layout.kinds]
@@ -143,7 +143,13 @@ def _index(name: str, known: Sequence[str], what: str) -> int:
     return list(known).index(name)
 
 
-def _known_item(data: Dataset, key: str) -> int:
+def scenario_index(layout: Layout, name: str) -> int:
+    """The scenario of that name; an unknown one is an `InputError`."""
+    return _index(name, [scenario.name for scenario in layout.scenarios], "scenario")
+
+
+def known_item(data: Dataset, key: str) -> int:
+    """The row of an item's key; an unknown one is an `InputError` with the nearest."""
     row = data.item_row(key)
     if row > 1:
         return row

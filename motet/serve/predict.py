@@ -4,8 +4,6 @@ Files are read as a stream and scored in parts of `ROWS`. A part that is done is
 so that a run that was killed goes on behind its last part.
 """
 
-import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from motet.data.arrays import Bools
 from motet.data.files import Scan, column_names, readable, refused
 from motet.data.given import GivenRows, columns_of, given_rows, missing_columns
 from motet.errors import InputError
-from motet.settings import atomic_file, fingerprint, write_json
+from motet.serve.parts import Parts, check_output
 from motet.train.run import Run, fingerprint_of
 from motet.train.score import score_rows
 
@@ -47,6 +45,8 @@ def predict_frame(
     """
     data = run.data
     columns_of(data, frame.columns, where=where)
+    if not frame.height:
+        raise InputError("there are no rows", where=where, fix="give one row for each prediction")
     given = given_rows(data, frame, where=where, first=first, at=at)
     logits_NT = score_rows(run.network, given, np.arange(len(given)))
     values_NT = run.calibration.apply(logits_NT, given.scenario_N)
@@ -78,26 +78,18 @@ def predict_files(
     say: Say = lambda what, share: None,
 ) -> Predicted:
     """`predict_frame` of the rows of files with the same columns, written to the Parquet file `output`."""
-    if output.suffix != ".parquet":
-        raise InputError("scores are written as Parquet", where=str(output), fix=f"name it {output.stem}.parquet")
-    if output.exists() and not force:
-        raise InputError("this file exists", where=str(output), fix="name another --output, or --force to replace it")
-    parts = output.with_name(f"{output.name}.parts")
-    _begin(parts, run, files, at)
-    total = sum(file.stat().st_size for file in files)
-    found: list[dict[str, Any]] = []
-    for number, (frame, read) in enumerate(_chunks(run, files, parts)):
+    check_output(output, force=force)
+    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    parts, found = Parts(output, [fingerprint_of(run.folder), stats, at, ROWS]), list[dict[str, Any]]()
+    total = sum(size for _, size, _ in stats)
+    for number, (frame, read) in enumerate(_chunks(run, files, parts.folder / "unpacked")):
         say("scoring rows", read / max(total, 1))
-        part, facts = parts / f"{number:06}.parquet", parts / f"{number:06}.json"
-        if not facts.exists():
+        facts = parts.facts(number)
+        if facts is None:
             scores, told = predict_frame(run, frame, at=at, where=str(files[0]), first=number * ROWS)
-            with atomic_file(part) as whole:
-                scores.write_parquet(whole)
-            write_json(facts, vars(told))
-        found.append(_read(facts))
-    with atomic_file(output) as whole:
-        pl.scan_parquet(sorted(parts.glob("*.parquet")), glob=False).sink_parquet(whole)
-    shutil.rmtree(parts)
+            facts = parts.put(number, scores, vars(told))
+        found.append(facts)
+    parts.finish()
     counts = {key: sum(each[key] for each in found) for key in ("rows", "unknown_users", "unknown_items")}
     return Predicted(**counts, missing_columns=tuple(found[0]["missing_columns"]))
 
@@ -115,23 +107,7 @@ def _applies(given: GivenRows, t: int) -> Bools:
     return applies_N
 
 
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _begin(parts: Path, run: Run, files: Sequence[Path], at: float | None) -> None:
-    """A folder for parts of exactly this work; what another work left there goes."""
-    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    work, marker = fingerprint([fingerprint_of(run.folder), stats, at, ROWS]), parts / "work.json"
-    if marker.exists() and _read(marker).get("work") == work:
-        return
-    shutil.rmtree(parts, ignore_errors=True)
-    parts.mkdir(parents=True)
-    write_json(marker, {"work": work})
-
-
-def _chunks(run: Run, files: Sequence[Path], parts: Path) -> Iterator[tuple[pl.DataFrame, int]]:
+def _chunks(run: Run, files: Sequence[Path], unpacked: Path) -> Iterator[tuple[pl.DataFrame, int]]:
     """The rows in frames of `ROWS`, the last one shorter, with how many bytes of the files lie before its end."""
     roles = run.data.schema.columns
     text = [name for name in (roles.user, roles.item, roles.scenario) if name is not None]
@@ -144,7 +120,7 @@ def _chunks(run: Run, files: Sequence[Path], parts: Path) -> Iterator[tuple[pl.D
             fix = f"give it the columns of {files[0].name}, or score it alone"
             raise InputError(f"column {odd!r} is not in all files", where=str(file), fix=fix)
         columns = columns or wanted
-        for frame in _frames(file, columns, text, parts / "unpacked"):
+        for frame in _frames(file, columns, text, unpacked):
             waiting.append(frame.select(columns))
             rows += frame.height
             while rows >= ROWS:
@@ -158,7 +134,7 @@ def _chunks(run: Run, files: Sequence[Path], parts: Path) -> Iterator[tuple[pl.D
 
 
 def _nothing(files: Sequence[Path]) -> pl.DataFrame:
-    raise InputError("has no rows", where=str(files[0]), fix="check the file")
+    raise InputError("there are no rows", where=str(files[0]), fix="check the file")
 
 
 def _frames(file: Path, columns: Sequence[str], text: Sequence[str], unpacked: Path) -> Iterator[pl.DataFrame]:
