@@ -120,7 +120,6 @@ def train(
             log.add(step=step, epoch=step / per_epoch, train_ne=_number(cells.macro(train_ne_ST)),
                     valid_ne=_number(macro), cells=[[_number(v) for v in row] for row in ne_ST.tolist()],
                     seconds=round(time.monotonic() - started, 3), threads=threads)  # fmt: skip
-            network.train()
         finished = step >= total or stop.done
 
         # Write a checkpoint from which training can go on exactly.
