@@ -1,5 +1,6 @@
 """The files of a prepared folder but its manifest."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -25,7 +26,17 @@ from motet.settings import write_json
 def write_arrays(
     folder: Path, logged: Logged, packed: Tables, past: Past, schema: Schema, edges: pl.DataFrame | None
 ) -> None:
-    """Everything that `Dataset.open` reads, besides `manifest.json`."""
+    """Everything that `Dataset.open` reads, besides `manifest.json`; what is largest beside the rest."""
+    with ThreadPoolExecutor(1) as beside:
+        pairs = folder / "impressions" / "pair_numbers.npy"
+        largest = beside.submit(save_columns, pairs, past.pair_numbers, len(logged.time_N), np.float32)
+        _write_others(folder, logged, packed, past, schema, edges)
+        largest.result()
+
+
+def _write_others(
+    folder: Path, logged: Logged, packed: Tables, past: Past, schema: Schema, edges: pl.DataFrame | None
+) -> None:
     means, scales = past.moments
     plain = {
         "features": save_features(packed.features, folder),
@@ -41,7 +52,7 @@ def write_arrays(
     rows = len(logged.time_N)
     save_columns(folder / "log" / "labels.npy", logged.labels_TN, rows, np.float32)
     save_columns(folder / "log" / "known_at.npy", logged.known_at_TN, rows, np.float64)
-    _write_impressions(folder / "impressions", logged, packed.context, past, schema)
+    _write_impressions(folder / "impressions", logged, packed.context, schema)
     if edges is not None:
         edges.write_parquet(folder / "edges.parquet")
 
@@ -65,12 +76,11 @@ def _write_entities(
             save_array(at / f"vector.{name}.npy", np.concatenate([blank, vectors]))
 
 
-def _write_impressions(at: Path, logged: Logged, context: PackedColumns, past: Past, schema: Schema) -> None:
+def _write_impressions(at: Path, logged: Logged, context: PackedColumns, schema: Schema) -> None:
     rows, frame = len(logged.time_N), logged.frame
     save_columns(at / "labels.npy", logged.targets_TN, rows, np.float32)
     save_columns(at / "context_ids.npy", context.ids, rows, np.int32)
     save_columns(at / "context_numbers.npy", context.numbers, rows, np.float32)
-    save_columns(at / "pair_numbers.npy", past.pair_numbers, rows, np.float32)
     arrays: dict[str, NDArray[np.generic]] = {
         "user": logged.user_N,
         "item": logged.item_N,
