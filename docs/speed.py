@@ -123,7 +123,20 @@ def metrics(found: Found) -> str:
     )
 
 
-BLOCKS = {maker.__name__: maker for maker in (throughput, profile, scaling, prepare, scoring, metrics, memory)}
+def predict(found: Found) -> str:
+    """Rows and slates in bulk."""
+    rows, slates = found["predict"], found["recommend"]
+    return (
+        f"- `motet predict`: {_count(rows['rows'])} rows in {rows['seconds']} s, {_count(rows['rows_per_second'])} a "
+        f"second; {_count(rows['peak_rss_mb'])} MB.\n"
+        f"- `motet recommend --users all`: {_count(slates['slates'])} slates in {slates['seconds']} s, "
+        f"{_count(slates['slates_per_second'])} a second; {_count(slates['peak_rss_mb'])} MB.\n\n"
+        f"Whole commands, their start included; the log has {_count(found['market']['impressions'])} impressions, "
+        f"histories are of {found['history']} events; {_machine(found)}."
+    )
+
+
+BLOCKS = {maker.__name__: maker for maker in (throughput, profile, scaling, prepare, scoring, predict, metrics, memory)}
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], below: str) -> str:

@@ -67,15 +67,15 @@ def slates_to(
     check_output(output, force=force)
     lists = _lists(run, blend, asked)
     work = [fingerprint_of(run.folder), users.tolist(), vars(asked), blend.to_dict(), USERS]
-    parts, found = Parts(output, work), list[dict[str, Any]]()
-    for number, start in enumerate(range(0, len(users), USERS)):
-        say("scoring the catalogue", start / max(len(users), 1))
-        block, facts = users[start : start + USERS], parts.facts(number)
-        if facts is None:
-            frame = pl.concat([_slates(run, blend, block, one) for one in lists])
-            facts = parts.put(number, frame, {"slates": len(block) * len(lists), "rows": frame.height})
-        found.append(facts)
-    parts.finish()
+    found = list[dict[str, Any]]()
+    with Parts(output, work) as parts:
+        for number, start in enumerate(range(0, len(users), USERS)):
+            say("scoring the catalogue", start / len(users))
+            block, facts = users[start : start + USERS], parts.facts(number)
+            if facts is None:
+                frame = pl.concat([_slates(run, blend, block, one) for one in lists])
+                facts = parts.put(number, frame, {"slates": len(block) * len(lists), "rows": frame.height})
+            found.append(facts)
     return Written(len(users), *(sum(facts[name] for facts in found) for name in ("slates", "rows")))
 
 

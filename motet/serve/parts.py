@@ -22,15 +22,27 @@ def check_output(output: Path, *, force: bool) -> None:
 
 
 class Parts:
-    """The parts of one output, in a folder beside it until `finish` joins them."""
+    """The parts of one output, in a folder beside it until the block ends well and joins them."""
 
     def __init__(self, output: Path, work: object) -> None:
         """Of exactly that work: what another one left there goes."""
-        self.output, self.folder = output, output.with_name(f"{output.name}.parts")
-        key, marker = fingerprint(work), self.folder / "work.json"
-        if not marker.exists() or _read(marker).get("work") != key:
+        self.output, self.folder, self.work = output, output.with_name(f"{output.name}.parts"), fingerprint(work)
+
+    def __enter__(self) -> "Parts":
+        marker = self.folder / "work.json"
+        if not marker.exists() or _read(marker).get("work") != self.work:
             shutil.rmtree(self.folder, ignore_errors=True)
-            write_json(marker, {"work": key})
+            write_json(marker, {"work": self.work})
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """All parts in their order as the output; the folder goes, unless it has parts to go on with."""
+        parts = sorted(self.folder.glob("*.parquet"))
+        if error is None:
+            with atomic_file(self.output) as whole:
+                pl.scan_parquet(parts, glob=False).sink_parquet(whole)
+        if error is None or not parts:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def facts(self, number: int) -> dict[str, Any] | None:
         """What was told of a part; None before it is there."""
@@ -43,12 +55,6 @@ class Parts:
             frame.write_parquet(whole)
         write_json(self._facts(number), dict(facts))
         return dict(facts)
-
-    def finish(self) -> None:
-        """All parts in their order as the output; the folder goes."""
-        with atomic_file(self.output) as whole:
-            pl.scan_parquet(sorted(self.folder.glob("*.parquet")), glob=False).sink_parquet(whole)
-        shutil.rmtree(self.folder)
 
     def _facts(self, number: int) -> Path:
         return self.folder / f"{number:06}.json"

@@ -5,7 +5,9 @@ so that a run that was killed goes on behind its last part.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,13 @@ class Predicted:
 
 
 def predict_frame(
-    run: Run, frame: pl.DataFrame, *, at: float | None = None, where: str = "rows", first: int = 0
+    run: Run,
+    frame: pl.DataFrame,
+    *,
+    at: float | None = None,
+    where: str = "rows",
+    first: int = 0,
+    progress: Callable[[int], None] | None = None,
 ) -> tuple[pl.DataFrame, Predicted]:
     """User, item, scenario and time of the frame's rows, and what each task predicts of them, in their order.
 
@@ -46,9 +54,9 @@ def predict_frame(
     data = run.data
     columns_of(data, frame.columns, where=where)
     if not frame.height:
-        raise InputError("there are no rows", where=where, fix="give one row for each prediction")
+        raise _nothing(where)
     given = given_rows(data, frame, where=where, first=first, at=at)
-    logits_NT = score_rows(run.network, given, np.arange(len(given)))
+    logits_NT = score_rows(run.network, given, np.arange(len(given)), progress=progress)
     values_NT = run.calibration.apply(logits_NT, given.scenario_N)
     tasks = [
         pl.Series(task.name, values_NT[:, t], dtype=pl.Float32).set(pl.Series(~_applies(given, t)), None)
@@ -80,18 +88,32 @@ def predict_files(
     """`predict_frame` of the rows of files with the same columns, written to the Parquet file `output`."""
     check_output(output, force=force)
     stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    parts, found = Parts(output, [fingerprint_of(run.folder), stats, at, ROWS]), list[dict[str, Any]]()
-    total = sum(size for _, size, _ in stats)
-    for number, (frame, read) in enumerate(_chunks(run, files, parts.folder / "unpacked")):
-        say("scoring rows", read / max(total, 1))
-        facts = parts.facts(number)
-        if facts is None:
-            scores, told = predict_frame(run, frame, at=at, where=str(files[0]), first=number * ROWS)
-            facts = parts.put(number, scores, vars(told))
-        found.append(facts)
-    parts.finish()
+    found = list[dict[str, Any]]()
+    with Parts(output, [fingerprint_of(run.folder), stats, at, ROWS]) as parts:
+        columns = _columns(run, files)
+        scans = [_scan(run, file, columns, parts.folder / "unpacked") for file in files]
+        total = sum(_height(scan) for scan in scans)
+        for number, frame in enumerate(_chunks(scans, columns)):
+            first = number * ROWS
+            say("scoring rows", first / total)
+            facts = parts.facts(number)
+            if facts is None:
+                tell = partial(_tell, say, first, total)
+                scores, told = predict_frame(run, frame, at=at, where=str(files[0]), first=first, progress=tell)
+                facts = parts.put(number, scores, vars(told))
+            found.append(facts)
+        if not found:
+            raise _nothing(str(files[0]))
     counts = {key: sum(each[key] for each in found) for key in ("rows", "unknown_users", "unknown_items")}
     return Predicted(**counts, missing_columns=tuple(found[0]["missing_columns"]))
+
+
+def _tell(say: Say, first: int, total: int, done: int) -> None:
+    say("scoring rows", (first + done) / total)
+
+
+def _nothing(where: str) -> InputError:
+    return InputError("there are no rows", where=where, fix="give a row for each prediction")
 
 
 def _applies(given: GivenRows, t: int) -> Bools:
@@ -107,45 +129,62 @@ def _applies(given: GivenRows, t: int) -> Bools:
     return applies_N
 
 
-def _chunks(run: Run, files: Sequence[Path], unpacked: Path) -> Iterator[tuple[pl.DataFrame, int]]:
-    """The rows in frames of `ROWS`, the last one shorter, with how many bytes of the files lie before its end."""
-    roles = run.data.schema.columns
-    text = [name for name in (roles.user, roles.item, roles.scenario) if name is not None]
-    waiting, rows, read, any_rows = list[pl.DataFrame](), 0, 0, False
-    columns: list[str] | None = None
-    for file in files:
-        wanted = columns_of(run.data, column_names(file), where=str(file))
-        if columns is not None and set(wanted) != set(columns):
-            odd = sorted(set(wanted) ^ set(columns))[0]
+def _columns(run: Run, files: Sequence[Path]) -> list[str]:
+    """The columns that are read of every file."""
+    columns = columns_of(run.data, column_names(files[0]), where=str(files[0]))
+    for file in files[1:]:
+        if odd := set(columns) ^ set(columns_of(run.data, column_names(file), where=str(file))):
             fix = f"give it the columns of {files[0].name}, or score it alone"
-            raise InputError(f"column {odd!r} is not in all files", where=str(file), fix=fix)
-        columns = columns or wanted
-        for frame in _frames(file, columns, text, unpacked):
-            waiting.append(frame.select(columns))
+            raise InputError(f"column {sorted(odd)[0]!r} is not in all files", where=str(file), fix=fix)
+    return columns
+
+
+def _scan(run: Run, file: Path, columns: Sequence[str], unpacked: Path) -> Scan:
+    """A CSV's types are told by all its values: a stream cannot change them."""
+    roles = run.data.schema.columns
+    keys = [name for name in (roles.user, roles.item, roles.scenario) if name is not None]
+    return Scan.of(file, columns, keys, folder=unpacked, whole=True)
+
+
+def _height(scan: Scan) -> int:
+    with _read(scan):
+        return int(scan.frame.select(pl.len()).collect().item())
+
+
+def _chunks(scans: Sequence[Scan], columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    """The rows in frames of `ROWS`, the last one shorter, of the first frame's types."""
+    waiting, rows, types = list[pl.DataFrame](), 0, pl.Schema()
+    for scan in scans:
+        before = 0
+        for frame in _frames(scan):
+            before += frame.height
+            types = types or frame.select(columns).schema
+            with _read(scan):
+                waiting.append(frame.select(columns).cast(types))
             rows += frame.height
             while rows >= ROWS:
-                joined = pl.concat(waiting, how="vertical_relaxed")
-                any_rows = True
-                yield joined.head(ROWS), read
+                joined = pl.concat(waiting)
+                yield joined.head(ROWS)
                 waiting, rows = [joined.slice(ROWS)], rows - ROWS
-        read += file.stat().st_size
-    if rows or not any_rows:
-        yield pl.concat(waiting, how="vertical_relaxed") if waiting else _nothing(files), read
+        scan.check(before)
+    if rows:
+        yield pl.concat(waiting)
 
 
-def _nothing(files: Sequence[Path]) -> pl.DataFrame:
-    raise InputError("there are no rows", where=str(files[0]), fix="check the file")
+def _frames(scan: Scan) -> Iterator[pl.DataFrame]:
+    batches = scan.frame.collect_batches(chunk_size=ROWS, maintain_order=True)
+    while True:
+        with _read(scan):
+            frame = next(batches, None)
+        if frame is None:
+            return
+        yield frame
 
 
-def _frames(file: Path, columns: Sequence[str], text: Sequence[str], unpacked: Path) -> Iterator[pl.DataFrame]:
-    """A file's rows as a stream; a CSV's types are told by all its values, as a stream cannot change them."""
-    scan = Scan.of(file, columns, text, folder=unpacked, whole=True)
-    before = 0
-    with readable(file, scan.form):
+@contextmanager
+def _read(scan: Scan) -> Iterator[None]:
+    with readable(scan.path, scan.form):
         try:
-            for frame in scan.frame.collect_batches(chunk_size=ROWS, maintain_order=True):
-                before += frame.height
-                yield frame
+            yield
         except pl.exceptions.PolarsError as error:
             raise refused(scan, error) from None
-    scan.check(before)

@@ -146,7 +146,33 @@ def test_rows_that_cannot_be_scored_leave_no_file(
     file.write_text(text, encoding="utf-8")
     said = refused("predict", file, "--run", trained, "-o", output)
     assert all(word in said for word in words)
-    assert not output.exists()
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_files_whose_columns_differ_in_type_are_joined_and_other_columns_are_refused(
+    run: Run, rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    keys = rows.select("user_id", "item_id", "surface", "time").head(6)
+    keys.head(3).write_parquet(tmp_path / "a.parquet")
+    keys.tail(3).with_columns(pl.col("time").cast(pl.Float32)).write_parquet(tmp_path / "b.parquet")
+    keys.drop("time").write_parquet(tmp_path / "c.parquet")
+    files = [tmp_path / f"{name}.parquet" for name in "abc"]
+    predict_files(run, files[:2], tmp_path / "scores.parquet")
+    found = pl.read_parquet(tmp_path / "scores.parquet")
+    assert found["item_id"].equals(keys["item_id"])
+    assert found["time"].dtype == keys["time"].dtype
+    with pytest.raises(InputError, match="'time' is not in all files"):
+        predict_files(run, files, tmp_path / "other.parquet")
+
+
+def test_progress_is_told_within_a_part(run: Run, rows: pl.DataFrame, tmp_path: Path) -> None:
+    rows.write_parquet(tmp_path / "rows.parquet")
+    told: list[float] = []
+    predict_files(
+        run, [tmp_path / "rows.parquet"], tmp_path / "scores.parquet", say=lambda what, share: told.append(share)
+    )
+    assert told == sorted(told)
+    assert told[-1] == 1.0
 
 
 def test_another_format_of_the_output_is_refused(run: Run, tmp_path: Path) -> None:
