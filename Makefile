@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo test check bench bench-peers setup clean
 
-BENCHMARKS := throughput prepare scaling memory scoring metrics predict
+BENCHMARKS := throughput prepare scaling memory scoring metrics predict from_lightgbm
 
 demo: setup  ## data, training, the matrix of cells, slates and a report in about two minutes
 	$(BIN)/motet demo

@@ -136,7 +136,22 @@ def predict(found: Found) -> str:
     )
 
 
-BLOCKS = {maker.__name__: maker for maker in (throughput, profile, scaling, prepare, scoring, predict, metrics, memory)}
+def from_lightgbm(found: Found) -> str:
+    """The usual script beside Motet."""
+    both = ("script", "motet")
+    lines = [[cell, *(number(found["cells"][name][cell], 3) for name in both)] for cell in found["cells"]["script"]]
+    lines.append(["**macro AUC**", *(f"**{number(found['macro_auc'][name], 3)}**" for name in both)])
+    lines += [[what, *(str(found[what][name]) for name in both)] for what in ("seconds", "lines")]
+    told = f"A simulated market of {_count(found['impressions'])} impressions, judged on the last "
+    return _table(
+        ["cell", "LightGBM script", "Motet"], lines, f"{told}{_count(found['test_rows'])}; {_machine(found)}."
+    )
+
+
+BLOCKS = {
+    maker.__name__: maker
+    for maker in (throughput, profile, scaling, prepare, scoring, predict, metrics, memory, from_lightgbm)
+}
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], below: str) -> str:
