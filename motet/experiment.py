@@ -176,17 +176,21 @@ def of_run(folder: Path, changes: Mapping[str, Any] | None = None, *, table: str
 
     `table` is how its embedding table is held in memory: fp32, fp16 or int8.
     """
-    experiment = settings_of(folder, changes)
-    return load_run(folder, table), experiment
+    _check_judging(changes or {})
+    return load_run(folder, table), settings_of(folder, changes)
 
 
 def settings_of(folder: Path, changes: Mapping[str, Any] | None = None) -> Experiment:
     """The settings that the run of that folder was trained by, and how it is judged."""
-    for key in changes or {}:
+    _check_judging(changes or {})
+    return read(folder / "config.toml", changes)
+
+
+def _check_judging(changes: Mapping[str, Any]) -> None:
+    for key in changes:
         if key.split(".")[0] not in JUDGING:
             fix = f"a trained run keeps them; change {' or '.join(JUDGING)} here, or train another run"
             raise InputError(f"{key!r} is a setting of training", where="--set", fix=fix)
-    return read(folder / "config.toml", changes)
 
 
 def with_evaluate(experiment: Experiment, **changes: Any) -> Experiment:
