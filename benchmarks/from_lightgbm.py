@@ -6,8 +6,6 @@ The code that runs is that of docs/from-lightgbm.md. Both are judged on the last
 every (scenario, task) cell with enough labels; rows that could not have been liked or bought are left out for both.
 """
 
-import argparse
-import json
 import re
 import shutil
 import time
@@ -17,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.output import options, tell
 from motet import runtime
 from motet.data.sources.market import Market, write
 from motet.scoring.cell_rows import enough_labels
@@ -86,18 +85,13 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="a quarter of the market")
+    parser = options(__doc__, quick="a quarter of the market")
     parser.add_argument(
         "--work", type=Path, default=Path("benchmarks/.work/from_lightgbm"), help="where all is written"
     )
     args = parser.parse_args()
     found = run(args.work, Market(**QUICK) if args.quick else Market())
-    if args.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    tell(found, show, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ split with the table held in each form.
 """
 
 import argparse
-import json
 import statistics
 import sys
 import time
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 
 from benchmarks.ours import Memory, model_of
+from benchmarks.output import options, tell
 from benchmarks.throughput import Worker
 from benchmarks.workload import Workload, serve
 from motet import runtime
@@ -187,9 +187,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="a small table and a small market, in less than a minute")
+    parser = options(__doc__, quick="a small table and a small market, in less than a minute")
     parser.add_argument("--rows", type=int, help="of the table; default: 20 million, quick: 2 million")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--work", type=Path, default=Path("benchmarks/.work/memory"), help="where it is written")
@@ -200,10 +198,7 @@ def main() -> None:
         serve(VERSION, lambda: answers(args.work, rows, args.step))
         return
     found = run(args.work, rows, args.rounds, quick=args.quick)
-    if args.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    tell(found, show, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,12 @@ Rows, 3 scenarios × 4 tasks, of users whose activity has a long tail; predictio
 table is that of a report, without solo models: AUC, AUC within users, calibration and intervals of each cell.
 """
 
-import argparse
-import json
 import time
 from typing import Any
 
 import numpy as np
 
+from benchmarks.output import options, tell
 from motet import runtime
 from motet.evaluate.cells import cell_table
 from motet.schema import Task
@@ -70,9 +69,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the rows and users")
+    parser = options(__doc__, quick="a tenth of the rows and users")
     parser.add_argument("--rows", type=int, help="default: 10 million, quick: one million")
     parser.add_argument("--users", type=int, help="default: 200,000, quick: 20,000")
     parser.add_argument("--resamples", type=int, default=2000)
@@ -80,10 +77,7 @@ def main() -> None:
     args = parser.parse_args()
     rows, users = (1_000_000, 20_000) if args.quick else (10_000_000, 200_000)
     found = run(args.rows or rows, args.users or users, args.resamples, args.threads)
-    if args.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    tell(found, show, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ A market is generated and the default model trained on it for one epoch. Then ea
 `motet recommend --users all`.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -19,8 +18,10 @@ import numpy as np
 import polars as pl
 
 import motet
+from benchmarks.output import options, tell
 from motet import runtime
 from motet.data.sources.market import Market, write
+from motet.train.run import Run
 
 MARKET = {"users": 5_000, "goods": 1_200, "content": 800, "impressions": 200_000}
 QUICK = {"users": 800, "goods": 300, "content": 200, "impressions": 25_000}
@@ -29,11 +30,11 @@ MEASURED = "import resource, sys; from motet.cli import app; app(sys.argv[1:], s
            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, file=sys.stderr)"  # fmt: skip
 
 
-def trained(folder: Path, sizes: dict[str, int]) -> Path:
+def trained(folder: Path, sizes: dict[str, int]) -> Run:
     """A run of the default model on a market in that folder."""
     config = write(Market(**sizes), folder)
     changes = {"train.epochs": 1}
-    return motet.train(config, folder / "run", prepared=folder / "prepared", changes=changes, force=True).folder
+    return motet.train(config, folder / "run", prepared=folder / "prepared", changes=changes, force=True)
 
 
 def rows_of(folder: Path, rows: int) -> Path:
@@ -60,12 +61,12 @@ def command(*arguments: object) -> dict[str, Any]:
 
 def run(folder: Path, sizes: dict[str, int], rows: int) -> dict[str, Any]:
     made = trained(folder, sizes)
-    scored = command("predict", rows_of(folder, rows), "--run", made, "-o", folder / "scores.parquet", "--force")
-    slates = command("recommend", made, "--users", "all", "-o", folder / "slates.parquet", "--force")
+    scored = command("predict", rows_of(folder, rows), "--run", made.folder, "-o", folder / "scores.parquet", "--force")
+    slates = command("recommend", made.folder, "--users", "all", "-o", folder / "slates.parquet", "--force")
     return {
         "benchmark": "predict",
         "market": sizes,
-        "history": 20,
+        "history": made.data.layout.history_length,
         "predict": {**scored, "rows_per_second": round(scored["rows"] / scored["seconds"])},
         "recommend": {**slates, "slates_per_second": round(slates["slates"] / slates["seconds"])},
         "machine": runtime.machine(),
@@ -81,18 +82,13 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="a small market and fewer rows, in less than a minute")
+    parser = options(__doc__, quick="a small market and fewer rows, in less than a minute")
     parser.add_argument("--rows", type=int, help="default: one million, quick: 100,000")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/.work/predict"), help="where all is written")
     args = parser.parse_args()
     sizes, rows = (QUICK, 100_000) if args.quick else (MARKET, 1_000_000)
     found = run(args.work / ("quick" if args.quick else "full"), sizes, args.rows or rows)
-    if args.json:
-        print(json.dumps(found))
-    else:
-        show(found)
+    tell(found, show, as_json=args.json)
 
 
 if __name__ == "__main__":

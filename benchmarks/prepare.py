@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.output import options
+
 SCENARIOS = ("home", "search", "cart", "mail", "voice")
 LABELS = ("clicked", "carted", "bought", "rating")
 CATEGORIES = ("device", "country", "category", "brand", "campaign", "slot")
@@ -214,9 +216,7 @@ def run(work: Path, rows: int, pandas_rows: int, memory: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="a small log, in less than a minute")
+    parser = options(__doc__, quick="a small log, in less than a minute")
     parser.add_argument("--rows", type=int, help="impressions; default: 20 million, quick: one million")
     parser.add_argument("--memory", default="3GB", help="what `motet prepare` may use")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/.work/prepare"), help="where logs are written")

@@ -7,7 +7,6 @@ one to the module of the forward operation whose gradient it computes. The profi
 step, and its share of the limit, are timed without it in alternation with the products alone.
 """
 
-import argparse
 import json
 import statistics
 import time
@@ -22,6 +21,7 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks import limit
 from benchmarks.ours import Training, training
+from benchmarks.output import options
 from benchmarks.workload import Workload
 from motet import runtime
 
@@ -136,9 +136,7 @@ def picture(parts: dict[str, Spent], title: str) -> str:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    parser = options(__doc__, quick="fewer rounds")
     parser.add_argument("--picture", type=Path, help="write the parts as a picture")
     parser.add_argument("--history", type=int, default=50)
     parser.add_argument("--batch", type=int, default=512)

@@ -9,7 +9,6 @@ number of dense parameters as ne = a · parameters^-b, least squares on logarith
 interval of b.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.output import options
 from benchmarks.throughput import Worker
 from benchmarks.workload import Workload
 from motet import experiment, runtime
@@ -105,9 +105,7 @@ def power_law(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, t
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="three points of an axis, three sizes on a small market")
+    parser = options(__doc__, quick="three points of an axis, three sizes on a small market")
     parser.add_argument("--threads", type=int, default=0, help="0: one per core")
     parser.add_argument("--part", choices=["cost", "quality"], help="one of the two alone")
     args = parser.parse_args()

@@ -22,6 +22,7 @@ import torch
 
 from benchmarks import limit
 from benchmarks.market import SIZES
+from benchmarks.output import options, tell
 from benchmarks.prepare import measured
 from motet import experiment as stages
 from motet import runtime
@@ -141,9 +142,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="a small market and fewer users, in less than a minute")
+    parser = options(__doc__, quick="a small market and fewer users, in less than a minute")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=0, help="0: one per core")
     parser.add_argument(
@@ -163,10 +162,7 @@ def main() -> None:
             print(json.dumps(products(2_000 if args.quick else 20_000, args.rounds)))
         case _:
             found = run(args)
-            if args.json:
-                print(json.dumps(found))
-            else:
-                show(found)
+            tell(found, show, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ trained from the packed data to the updated weights: loading, forward, backward,
 the environment of the others; without it they are null.
 """
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -18,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.output import options
 from benchmarks.workload import Workload
 from motet import runtime
 
@@ -139,9 +139,7 @@ def show(line: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object only")
-    parser.add_argument("--quick", action="store_true", help="few short rounds, without the largest vocabulary")
+    parser = options(__doc__, quick="few short rounds, without the largest vocabulary")
     parser.add_argument("--rounds", type=int, help="default: 7, quick 5")
     parser.add_argument("--threads", type=int, default=0, help="of every package; 0: one per core")
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="their environment")

@@ -91,7 +91,9 @@ def detail(name: str, found: Mapping[str, Found]) -> str:
     lines += ["", standing(name, result), "", _row("cell", "metric", "value", "interval", "Δ to solo", "verdict")]
     lines += [_row("---", "---", "---:", "---:", "---:", "---"), *map(_cell, result["cells"])]
     facts = ", ".join(f"{key} {value}" for key, value in result["machine"].items())
-    return "\n".join([*lines, "", f"Evaluated in {number(result['seconds'], 0)} s; {facts}."])
+    seconds = result["seconds"]
+    timed = "Not timed, other work ran beside it" if seconds is None else f"Evaluated in {number(seconds, 0)} s"
+    return "\n".join([*lines, "", f"{timed}; {facts}."])
 
 
 def rankings(found: Found | None) -> str:

@@ -13,7 +13,8 @@ the share of it that is done. What is wrong in what is given is an `InputError` 
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,20 +40,6 @@ from motet.serve.predict import Predicted, predict_files, predict_frame
 from motet.settings import atomic_file, nearest
 from motet.train.loop import Progress
 from motet.train.run import Run
-
-__all__ = [
-    "check",
-    "compare",
-    "evaluate",
-    "init",
-    "predict",
-    "predict_to",
-    "prepare",
-    "read",
-    "recommend",
-    "recommend_to",
-    "train",
-]
 
 Say = Callable[[str, float], None]
 PathLike = Path | str
@@ -81,18 +68,12 @@ def init(
     output = Path(config)
     if output.exists() and not force:
         raise InputError("this file exists", where=str(output), fix="choose another --output, or --force to replace it")
-    if isinstance(tables, Mapping) or is_frame(tables):
-        files = _kept(tables if isinstance(tables, Mapping) else {"impressions": tables}, output.parent, force)
-    else:
+    if not (isinstance(tables, Mapping) or is_frame(tables)):
         files = [Path(tables)] if isinstance(tables, str | Path) else [Path(file) for file in tables]
-    if reader is None:
-        found = infer([_seen_from(file, output.parent) for file in files], base=output.parent, say=say)
-        text, findings = found.toml, [asdict(finding) for finding in found.findings]
-    else:
-        text, findings = _through_reader(reader, files, output), []
-    with atomic_file(output, "w") as file:
-        file.write(text)
-    return findings
+        return _written(files, output, reader, say)
+    frames = tables if isinstance(tables, Mapping) else {"impressions": tables}
+    with _kept(frames, output.parent, force) as files:
+        return _written(files, output, reader, say)
 
 
 def read(config: PathLike = CONFIG, changes: Changes | None = None) -> Experiment:
@@ -313,21 +294,38 @@ def _read(run: Run, files: list[str]) -> Frame:
     return read_columns(files, Path(), columns_of(run.data, column_names(first), where=str(first)), text)[0]
 
 
-def _kept(frames: Mapping[str, Frame], folder: Path, force: bool) -> list[Path]:
-    """The frames as Parquet files of that folder."""
-    files = []
+def _written(files: Sequence[Path], output: Path, reader: str | None, say: Say) -> list[dict[str, Any]]:
+    """The motet.toml of those files; what was found comes back."""
+    if reader is None:
+        found = infer([_seen_from(file, output.parent) for file in files], base=output.parent, say=say)
+        text, findings = found.toml, [asdict(finding) for finding in found.findings]
+    else:
+        text, findings = _through_reader(reader, files, output), []
+    with atomic_file(output, "w") as file:
+        file.write(text)
+    return findings
+
+
+@contextmanager
+def _kept(frames: Mapping[str, Frame], folder: Path, force: bool) -> Iterator[list[Path]]:
+    """The frames as Parquet files of that folder; those that are new go again if the block ends in an error."""
     for name in frames:
         if name not in TABLES:
             raise InputError(f"unknown table {name!r}", where="tables", fix=nearest(name, list(TABLES)))
-        files.append(folder / f"{name}.parquet")
-        if files[-1].exists() and not force:
-            fix = "choose another folder, or force=True to replace it"
-            raise InputError("this file exists", where=str(files[-1]), fix=fix)
-    for file, (name, frame) in zip(files, frames.items(), strict=True):
-        found = as_polars(frame, where=name)
-        with atomic_file(file) as whole:
-            found.write_parquet(whole)
-    return files
+    tables = {folder / f"{name}.parquet": as_polars(frame, where=name) for name, frame in frames.items()}
+    there = [file for file in tables if file.exists()]
+    if there and not force:
+        fix = "choose another folder, or force=True to replace it"
+        raise InputError("this file exists", where=str(there[0]), fix=fix)
+    try:
+        for file, table in tables.items():
+            with atomic_file(file) as whole:
+                table.write_parquet(whole)
+        yield list(tables)
+    except BaseException:
+        for file in set(tables) - set(there):
+            file.unlink(missing_ok=True)
+        raise
 
 
 def _events(path: Path) -> list[dict[str, Any]]:

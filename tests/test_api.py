@@ -139,6 +139,15 @@ def test_tables_that_are_none_are_named_and_nothing_is_written(
     assert not list(here.rglob("*.toml"))
 
 
+def test_frames_that_are_refused_leave_no_file_and_may_be_given_again(
+    tables: dict[str, pl.DataFrame], here: Path
+) -> None:
+    with pytest.raises(motet.InputError):
+        motet.init({"impressions": tables["impressions"].select("user", "time")}, "shop/motet.toml")
+    assert not list(here.rglob("*.*"))
+    motet.init(tables, "shop/motet.toml")
+
+
 def test_a_table_that_lies_there_is_not_replaced(tables: dict[str, pl.DataFrame], here: Path) -> None:
     Path("items.parquet").write_text("mine", encoding="utf-8")
     with pytest.raises(motet.InputError, match=r"items\.parquet"):

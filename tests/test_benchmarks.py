@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import amazon3, limit, memory, metrics, profile, scaling, scoring, throughput
+from benchmarks import amazon3, from_lightgbm, limit, memory, metrics, profile, scaling, scoring, throughput
 from benchmarks.common import Benchmark, summary
 from benchmarks.workload import Workload
 from motet.baselines import BASELINES
 from motet.data.dataset import Dataset
+from motet.data.sources.market import Market
 from motet.evaluate.verdict import VERDICTS
 
 KEYS = {"macro_auc", "macro_ne", "baselines", "controls", "presets", "verdicts", "cells", "seconds"}
@@ -166,3 +167,12 @@ def test_the_profile_gives_backward_to_the_part_whose_gradient_it_is() -> None:
     assert parts["layer"].forward > 0
     assert parts["layer"].backward > 0
     assert parts["the rest"].operations >= 1
+
+
+def test_the_page_for_users_of_lightgbm_runs_and_both_are_judged_on_the_same_cells(tmp_path: Path) -> None:
+    found = from_lightgbm.run(tmp_path, Market(users=150, goods=80, content=60, impressions=10_000))
+    assert set(found["cells"]["script"]) == set(found["cells"]["motet"]) != set()
+    assert all(0.3 < auc < 1 for of in found["cells"].values() for auc in of.values())
+    assert found["test_rows"] == 1_000
+    assert found["lines"]["script"] > found["lines"]["motet"] > 5
+    json.dumps(found, allow_nan=False)

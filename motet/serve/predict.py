@@ -92,18 +92,18 @@ def predict_files(
     with Parts(output, [fingerprint_of(run.folder), stats, at, ROWS]) as parts:
         columns = _columns(run, files)
         scans = [_scan(run, file, columns, parts.folder / "unpacked") for file in files]
-        total = sum(_height(scan) for scan in scans)
+        total, where = sum(_height(scan) for scan in scans), ", ".join(map(str, files))
         for number, frame in enumerate(_chunks(scans, columns)):
             first = number * ROWS
             say("scoring rows", first / total)
             facts = parts.facts(number)
             if facts is None:
                 tell = partial(_tell, say, first, total)
-                scores, told = predict_frame(run, frame, at=at, where=str(files[0]), first=first, progress=tell)
+                scores, told = predict_frame(run, frame, at=at, where=where, first=first, progress=tell)
                 facts = parts.put(number, scores, vars(told))
             found.append(facts)
         if not found:
-            raise _nothing(str(files[0]))
+            raise _nothing(where)
     counts = {key: sum(each[key] for each in found) for key in ("rows", "unknown_users", "unknown_items")}
     return Predicted(**counts, missing_columns=tuple(found[0]["missing_columns"]))
 

@@ -6,10 +6,14 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from motet.data.history import HistorySettings
+from motet.data.prepare import PrepareSettings, prepare
+from motet.data.running import Running
 from motet.schema import Schema
 from motet.settings import parse
 
 START = 1_700_000_000.0
+KEYS = (("scenario",), ("user",), ("item",), ("user", "scenario"), ("user", "age"), ("item", "kind", "weather"))
 
 
 def schema(**changes: Any) -> Schema:
@@ -56,6 +60,14 @@ def write(folder: Path, rows: int = 600, seed: int = 0) -> dict[str, pl.DataFram
     for name, frame in frames.items():
         frame.write_parquet(folder / f"{name}.parquet")
     return frames
+
+
+def prepared(folder: Path) -> Path:
+    """The tables, and the prepared folder `p` beside them with counts of all sorts of keys."""
+    write(folder)
+    settings = PrepareSettings(history=HistorySettings(length=6, events="positive"), running=Running(keys=KEYS))
+    prepare(schema(), settings, folder, folder / "p")
+    return folder
 
 
 _SCHEMA: dict[str, Any] = {

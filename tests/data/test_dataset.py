@@ -11,19 +11,12 @@ from motet.data.dataset import Dataset
 from motet.data.history import HistorySettings
 from motet.data.layout import layout_from_dict, layout_to_dict
 from motet.data.prepare import PrepareSettings, prepare
-from motet.data.running import Running
 from motet.errors import InputError
-
-KEYS = (("scenario",), ("user",), ("item",), ("user", "scenario"), ("user", "age"), ("item", "kind", "weather"))
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shop")
-    shop.write(folder)
-    settings = PrepareSettings(history=HistorySettings(length=6, events="positive"), running=Running(keys=KEYS))
-    prepare(shop.schema(), settings, folder, folder / "p")
-    return folder
+    return shop.prepared(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="module")

@@ -9,22 +9,14 @@ import torch
 from motet.batch import UNKNOWN
 from motet.data.dataset import Dataset
 from motet.data.given import columns_of, given_rows, missing_columns
-from motet.data.history import HistorySettings
-from motet.data.prepare import PrepareSettings, prepare
-from motet.data.running import Running
 from motet.errors import InputError
 
-KEYS = (("scenario",), ("user",), ("item",), ("user", "scenario"), ("user", "age"), ("item", "kind", "weather"))
 ROWS = np.arange(600)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("shop")
-    shop.write(folder)
-    settings = PrepareSettings(history=HistorySettings(length=6, events="positive"), running=Running(keys=KEYS))
-    prepare(shop.schema(), settings, folder, folder / "p")
-    return folder
+    return shop.prepared(tmp_path_factory.mktemp("shop"))
 
 
 @pytest.fixture(scope="module")
