@@ -30,7 +30,7 @@ from motet.batch import Batch, CellOutput
 from motet.data.dataset import Dataset
 from motet.data.sources.market import Market, write
 from motet.evaluate.plan import Evaluate
-from motet.evaluate.slates import Contender, ranking
+from motet.evaluate.slates import Model, ranking
 from motet.model.ranker import resolve
 from motet.scoring.blend import Blend
 from motet.scoring.calibrate import Calibration
@@ -73,8 +73,8 @@ def ranker(folder: Path, rounds: int, threads: int) -> dict[str, Any]:
 
     def rank(score: Callable[[Batch], CellOutput]) -> int:
         asked = Asked(score)
-        model = Contender("motet", "motet", asked, lambda logits, scenario, user: lines.apply(logits, scenario))
-        ranking(data, data.rows("test"), model, [], blend, Evaluate(ranking_users=USERS, ranking_pairs=ALL_PAIRS))
+        model = Model("motet", "motet", lambda: asked, lambda logits, scenario, user: lines.apply(logits, scenario))
+        ranking(data, data.rows("test"), [model], blend, Evaluate(ranking_users=USERS, ranking_pairs=ALL_PAIRS))
         return asked.pairs
 
     torch.set_num_threads(1)

@@ -21,7 +21,8 @@ from motet.data.running import Running
 from motet.data.split import Split
 from motet.errors import InputError
 from motet.evaluate.evaluation import evaluate as evaluate_run
-from motet.evaluate.jobs import Jobs, cache_of, run_jobs
+from motet.evaluate.jobs import Jobs, run_jobs
+from motet.evaluate.kept import Kept
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import render
 from motet.model.ranker import Model, resolve
@@ -145,7 +146,7 @@ def train_controls(
     """What the report of a run in `folder` compares with, ahead of `evaluate`, which then finds it trained."""
     how = experiment.evaluate
     jobs = Jobs.of(data, resolve(experiment.model), experiment.train, how)
-    run_jobs(jobs.all, cache_of(folder), workers=how.workers, progress=progress)
+    run_jobs(jobs.all, Kept.beside(folder), workers=how.workers, progress=progress)
 
 
 def evaluate(run: Run, experiment: Experiment, *, say: Say = lambda what, share: None) -> dict[str, Any]:

@@ -1,40 +1,35 @@
 """Trains what a report compares with: more seeds of the joint model, solo models per cell, pooled, other presets.
 
-Every job is one training from scratch in a process of its own with one thread; its logits are cached by a fingerprint
-of everything they depend on, so a second evaluation reads them back.
+Every job is one training from scratch in a process of its own with one thread; its logits are kept, so a second
+evaluation reads them back.
 """
 
-import hashlib
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors.numpy import load_file, save
 
 from motet import runtime
 from motet.batch import Layout
 from motet.data.dataset import Dataset
 from motet.errors import InputError
+from motet.evaluate.kept import Kept, Scored, key_of
 from motet.evaluate.plan import Evaluate
 from motet.model.presets import slots
 from motet.model.ranker import Model, resolve
-from motet.settings import atomic_file, fingerprint, parse, plain
+from motet.settings import parse, plain
 from motet.train.carry import carry_over
 from motet.train.loop import Train
 from motet.train.run import fingerprint_of, new_network
 from motet.train.score import score_rows
 from motet.train.stages import train_stages
-from motet.version import VERSION
 
-Floats = NDArray[np.float32]
+CODE = ("model", "train", "data", "scoring")
+"""The folders whose code the logits of a training depend on."""
 
 
 @dataclass(frozen=True)
@@ -58,56 +53,32 @@ class Job:
         """Changes whenever the logits could."""
         parts = {"model": plain(self.model), "train": plain(replace(self.train, threads=1))}
         rest = [self.scenario, self.tasks, self.start_fingerprint]
-        return fingerprint([VERSION, _code(), self.prepared_fingerprint, parts, *rest])
-
-
-@cache
-def _code() -> str:
-    """A hash of the code that logits depend on: an edited model is trained again, not read from the cache."""
-    root = files("motet")
-    hashed = hashlib.sha256()
-    for folder in ("model", "train", "data", "scoring"):
-        for file in sorted(Path(str(root.joinpath(folder))).rglob("*")):
-            if file.suffix in {".py", ".toml"}:
-                hashed.update(file.read_bytes())
-    hashed.update(root.joinpath("batch.py").read_bytes())
-    return hashed.hexdigest()
-
-
-@dataclass(frozen=True)
-class Scored:
-    """Logits on valid and test rows (of the job's scenario, if it has one), and the seconds training took."""
-
-    valid: Floats
-    test: Floats
-    seconds: float
+        return key_of(CODE, self.prepared_fingerprint, parts, *rest)
 
 
 def run_jobs(
-    jobs: Iterable[Job], cache: Path, *, workers: int = 0, progress: Callable[[int, int], None] | None = None
+    jobs: Iterable[Job], kept: Kept, *, workers: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> dict[Job, Scored]:
-    """All jobs, the largest first; what the cache holds is not trained again."""
+    """All jobs, the largest first; what is kept is not trained again."""
     wanted = list(dict.fromkeys(jobs))
-    missing = sorted(
-        (job for job in wanted if not _path(cache, job).exists()), key=lambda job: job.scenario is not None
-    )
+    missing = sorted((job for job in wanted if not kept.has(job.key)), key=lambda job: job.scenario is not None)
     done = len(wanted) - len(missing)
     if progress and wanted:
         progress(done, len(wanted))
-    for finished in _trained(missing, cache, workers):
+    for finished in _trained(missing, kept, workers):
         if progress:
             progress(done + finished, len(wanted))
-    return {job: _read(_path(cache, job)) for job in wanted}
+    return {job: kept.read(job.key) for job in wanted}
 
 
-def _trained(jobs: list[Job], cache: Path, workers: int) -> Iterator[int]:
+def _trained(jobs: list[Job], kept: Kept, workers: int) -> Iterator[int]:
     """Trains them side by side and tells how many are done; the first that fails stops the others."""
     if not jobs:
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers or runtime.cores(), len(jobs)), mp_context=context) as pool:
         with runtime.without_main():
-            futures = [pool.submit(_work, job, _path(cache, job)) for job in jobs]
+            futures = [pool.submit(_work, job, kept) for job in jobs]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 future.result()
@@ -180,27 +151,12 @@ def trainable_cells(data: Dataset) -> list[tuple[int, int]]:
     return cells
 
 
-def _work(job: Job, path: Path) -> None:
+def _work(job: Job, kept: Kept) -> None:
     data = Dataset.open(job.prepared)
     how = replace(job.train, threads=1)
     network = new_network(data, job.model, how.seed, job.tasks, job.scenario)
     if job.start is not None:
         carry_over(job.start, network, job.model, data)
     outcome = train_stages(network, data, how, scenario=job.scenario)
-    logits = {s: score_rows(network, data, data.rows(s, job.scenario)) for s in ("valid", "test")}
-    with atomic_file(path) as file:
-        file.write(save(logits | {"seconds": np.array([outcome.seconds])}))
-
-
-def cache_of(run: Path) -> Path:
-    """Where the trainings lie that reports of the runs beside this one need."""
-    return run.parent / ".controls"
-
-
-def _path(cache: Path, job: Job) -> Path:
-    return cache / f"{job.key}.safetensors"
-
-
-def _read(path: Path) -> Scored:
-    tensors: dict[str, Any] = load_file(path)
-    return Scored(tensors["valid"], tensors["test"], float(tensors["seconds"][0]))
+    valid, test = (score_rows(network, data, data.rows(split, job.scenario)) for split in ("valid", "test"))
+    kept.write(job.key, Scored(valid, test, outcome.seconds))

@@ -10,7 +10,7 @@ Shapes: U users or rows, B requests, C candidates, T tasks.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,73 +25,98 @@ from motet.scoring.metrics import Floats, Ints
 _SEED = 2207  # of the users who are sampled
 _FEWEST_USERS = 20
 Entry = dict[str, Any]
-COUNTED = ("popularity-counted", "Popularity, counted")
-"""Name and label of the baseline that has no probabilities and therefore stands in rankings only."""
 _CHEAP_PAIRS = 1 << 22
 """Requests × candidates that baselines without features score at once."""
 
 
+class Asked(NamedTuple):
+    """Whose slates are judged by what: a scenario, a kind, a task."""
+
+    s: int
+    kind: str
+    task: int
+
+
+class Contender(Protocol):
+    """What slates can be ordered by."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    def score(self, blend: Blend, asked: Asked) -> Score:
+        """What orders the candidates."""
+        ...
+
+
 @dataclass(frozen=True)
-class Contender:
+class Model:
     """A ranker, and how its logits [B, C, T] become what is blended: by scenario [B, 1] and user [B]."""
 
     name: str
     label: str
-    ranker: Ranker
+    ranker: Callable[[], Ranker]  # called only where its slates are not known already
     calibrated: Callable[[NDArray[np.float32], Ints, Ints], Floats]
 
-    def score(self, blend: Blend, kind: str) -> Score:
+    def score(self, blend: Blend, asked: Asked) -> Score:
         """Blended scores of items of that kind."""
-        mask_T = blend.applicable(kind)
+        mask_T, ranker = blend.applicable(asked.kind), self.ranker()
 
         def blended(batch: Batch) -> Floats:
-            logits_BCT, scenario_B1 = self.ranker.score(batch).logits_BCT.numpy(), batch.scenario_B.numpy()[:, None]
+            logits_BCT, scenario_B1 = ranker.score(batch).logits_BCT.numpy(), batch.scenario_B.numpy()[:, None]
             return blend.score(self.calibrated(logits_BCT, scenario_B1, batch.user_B.numpy()), scenario_B1, mask_T)
 
         return blended
 
 
+@dataclass(frozen=True)
+class Counted:
+    """The classical most popular items: how often the task happened on each in train, in that scenario.
+
+    It has no probabilities and therefore stands in rankings only.
+    """
+
+    data: Dataset
+
+    name = "popularity-counted"
+    label = "Popularity, counted"
+
+    def score(self, blend: Blend, asked: Asked) -> Score:
+        """Counts, whatever the blend."""
+        rows = self.data.rows("train", asked.s)
+        taken = self.data.item_rows(rows[self.data.labels(rows)[:, asked.task] > 0])
+        count_I = np.bincount(taken, minlength=len(self.data.items.kind_I))
+        return lambda batch: count_I[batch.item_BC.numpy()].astype(np.float64)
+
+
 def ranking(
     data: Dataset,
     rows: Ints,
-    model: Contender,
-    baselines: Sequence[Contender],
+    contenders: Sequence[Contender],
     blend: Blend,
     how: Evaluate,
     *,
     say: Callable[[float], None] = lambda share: None,
-) -> tuple[list[Entry], list[Entry]]:
-    """One entry per scenario and kind that has a relevant task, of the model and of each baseline; none for no users.
+) -> list[list[Entry]]:
+    """Of each contender one entry per scenario and kind that has a relevant task; none for no users.
 
-    All get the same requests, candidates, relevant items, calibration and blend; beside them stands what is `counted`.
+    All get the same requests, candidates, relevant items, calibration and blend; nobody's figures depend on the others.
     """
-    layout, contenders = data.layout, [model, *baselines]
-    ours: list[Entry] = []
-    theirs: list[Entry] = []
+    layout, found = data.layout, [list[Entry]() for _ in contenders]
     groups = [(s, k) for s in range(len(layout.scenarios)) for k in range(len(layout.kinds))]
-    for done, (s, k) in enumerate(groups if how.ranking_users else []):
+    for done, (s, k) in enumerate(groups if how.ranking_users and contenders else []):
         say(done / len(groups))
         kind, task = layout.kinds[k], relevant_task(data, layout.kinds[k], how.relevant_task)
         if task is None:
             continue
-        asked = _sampled(data, rows, s, k, task, how, how.ranking_pairs // len(groups))
-        if asked is None:
+        requests = _sampled(data, rows, s, k, task, how, how.ranking_pairs // len(groups))
+        if requests is None:
             continue
-        scores = [*(contender.score(blend, kind) for contender in contenders), counted(data, s, task)]
+        scores = [contender.score(blend, Asked(s, kind, task)) for contender in contenders]
         named = {"scenario": layout.scenarios[s].name, "kind": kind, "relevant_task": layout.tasks[task].name}
-        first, *others = ({**named, **figures} for figures in rank(data, asked, scores))
-        ours.append(first)
-        names = [*((one.name, one.label) for one in baselines), COUNTED]
-        theirs += [{"name": n, "label": label} | other for (n, label), other in zip(names, others, strict=True)]
-    return ours, theirs
-
-
-def counted(data: Dataset, s: int, task: int) -> Score:
-    """The classical most popular items: how often the task happened on each in train, in that scenario."""
-    rows = data.rows("train", s)
-    taken = data.item_rows(rows[data.labels(rows)[:, task] > 0])
-    count_I = np.bincount(taken, minlength=len(data.items.kind_I))
-    return lambda batch: count_I[batch.item_BC.numpy()].astype(np.float64)
+        for entries, figures in zip(found, rank(data, requests, scores), strict=True):
+            entries.append(named | figures)
+    return found
 
 
 def relevant_task(data: Dataset, kind: str, chosen: dict[str, str]) -> int | None:

@@ -9,7 +9,9 @@ import pytest
 from command import done
 
 from motet import experiment as stages
-from motet.evaluate.evaluation import _Judge, _references, evaluate, fusion, positives
+from motet.evaluate.compared import references
+from motet.evaluate.evaluation import evaluate, fusion
+from motet.evaluate.judge import Judge, positives
 from motet.schema import Reference
 from motet.scoring import metrics
 from motet.train.run import Run, load_run, new_network
@@ -91,7 +93,7 @@ def test_baselines_are_ranked_for_the_same_users_as_the_model(report: Any) -> No
 @pytest.mark.parametrize("split", ["valid", "test"])
 def test_slates_are_calibrated_as_the_users_rows_are(split: Any, run: Run) -> None:
     data, rows = run.data, run.data.rows(split)
-    judge = _Judge(data, stages.Evaluate(split=split), data.rows("valid"), rows)
+    judge = Judge(data, stages.Evaluate(split=split), data.rows("valid"), rows)
     valid, logits = (score_rows(run.network, data, some) for some in (judge.valid, rows))
     scenario_B1, user_B = data.scenarios(rows)[:, None], data.users(rows)
     slates_BCT = judge.calibration(valid)(np.repeat(logits[:, None], 3, axis=1), scenario_B1, user_B)
@@ -110,13 +112,13 @@ def test_the_oracle_is_a_ceiling_and_the_share_is_the_way_to_it(report: Any) -> 
 
 def test_a_reference_that_is_silent_in_some_cells_is_compared_in_the_others(run: Run, monkeypatch: Any) -> None:
     data, rows = run.data, run.data.rows("test")
-    judge = _Judge(data, stages.Evaluate(), data.rows("valid"), rows)
+    judge = Judge(data, stages.Evaluate(), data.rows("valid"), rows)
     predictions = np.full((len(rows), len(data.layout.tasks)), np.nan, np.float32)
     predictions[:, 0] = 0.3
     partial = Reference(name="clicks only", columns={"click": "p"}, ceiling=True)
     monkeypatch.setattr(data, "references", lambda _: [(partial, predictions)])
     cells = judge.cells(np.nan_to_num(predictions)[None].astype(np.float64))
-    (entry,) = _references(judge, cells)
+    (entry,) = references(judge, cells)
     values = {cell["task"]: cell["value"] for cell in entry["cells"] if cell["scenario"] == "desktop"}
     assert values["click"] == 0.5
     assert [values[task] for task in ("cart", "purchase", "like", "stars")] == [None] * 4

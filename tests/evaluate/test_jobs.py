@@ -11,8 +11,9 @@ import pytest
 
 from motet import experiment as stages
 from motet.errors import InputError
-from motet.evaluate import jobs
-from motet.evaluate.jobs import Job, Jobs, Scored, run_jobs, solo_jobs, trainable_cells
+from motet.evaluate import jobs, kept
+from motet.evaluate.jobs import Job, Jobs, run_jobs, solo_jobs, trainable_cells
+from motet.evaluate.kept import Kept, Scored
 from motet.model.presets import slots
 from motet.model.ranker import Model
 from motet.train.loop import Train
@@ -44,7 +45,7 @@ def test_the_key_changes_with(what: str) -> None:
 
 def test_the_key_changes_with_the_version(monkeypatch: pytest.MonkeyPatch) -> None:
     before = JOB.key
-    monkeypatch.setattr(jobs, "VERSION", "another")
+    monkeypatch.setattr(kept, "VERSION", "another")
     assert JOB.key != before
 
 
@@ -88,21 +89,23 @@ def test_which_trainings_a_report_needs(run: Run) -> None:
 def test_jobs_are_trained_once_and_read_back(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = solo_jobs(run.data, run.model, run.train)[:2]
     told: list[tuple[int, int]] = []
-    first = run_jobs([*wanted, wanted[0]], tmp_path, workers=1, progress=lambda done, all_: told.append((done, all_)))
+    first = run_jobs(
+        [*wanted, wanted[0]], Kept(tmp_path), workers=1, progress=lambda done, all_: told.append((done, all_))
+    )
     assert told == [(0, 2), (1, 2), (2, 2)]
     for job in wanted:
         assert first[job].valid.shape == (len(run.data.rows("valid", job.scenario)), 1)
         assert first[job].test.shape == (len(run.data.rows("test", job.scenario)), 1)
         assert first[job].seconds > 0
     monkeypatch.setattr(jobs, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("trained again"))
-    again = run_jobs(wanted, tmp_path, workers=1)
+    again = run_jobs(wanted, Kept(tmp_path), workers=1)
     assert all((again[job].test == first[job].test).all() for job in wanted)
     assert isinstance(again[wanted[0]], Scored)
 
 
 def test_a_mistake_in_a_worker_is_told_as_it_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="this is no prepared folder") as caught:
-        run_jobs([replace(JOB, prepared=tmp_path / "nowhere")], tmp_path, workers=1)
+        run_jobs([replace(JOB, prepared=tmp_path / "nowhere")], Kept(tmp_path), workers=1)
     assert caught.value.where == str(tmp_path / "nowhere")
     assert caught.value.fix == "run `motet prepare`"
 
@@ -110,7 +113,7 @@ def test_a_mistake_in_a_worker_is_told_as_it_is(tmp_path: Path) -> None:
 def test_a_worker_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_work", die)
     with pytest.raises(InputError, match="a training process was killed") as caught:
-        run_jobs([JOB], tmp_path, workers=1)
+        run_jobs([JOB], Kept(tmp_path), workers=1)
     assert "evaluate.workers=1" in caught.value.fix
 
 
