@@ -219,7 +219,7 @@ def recommend(
     say("opening the run", 0.0)
     opened, experiment = _opened(run, table=table)
     runtime.use_threads(experiment.train.threads)
-    blend = stages.blend_of(opened, experiment).reweighted(weights or {})
+    blend = stages.blend_of(opened.data, experiment).reweighted(weights or {})
     events = _events(Path(history)) if isinstance(history, str | Path) else history
     names = scenarios or [scenario.name for scenario in opened.data.layout.scenarios]
     slates = []
@@ -255,7 +255,7 @@ def recommend_to(
     say("opening the run", 0.0)
     opened, experiment = _opened(run, table=table)
     runtime.use_threads(experiment.train.threads)
-    blend = stages.blend_of(opened, experiment).reweighted(weights or {})
+    blend = stages.blend_of(opened.data, experiment).reweighted(weights or {})
     asked = Asked(tuple(scenarios), tuple(kinds), n, seen, tuple(exclude), tuple((context or {}).items()))
     return slates_to(Path(output), opened, blend, _users(opened, users), asked, force=force, say=say)
 

@@ -21,6 +21,7 @@ from motet.data.running import Running
 from motet.data.split import Split
 from motet.errors import InputError
 from motet.evaluate.evaluation import evaluate as evaluate_run
+from motet.evaluate.fitting import fittings, in_order
 from motet.evaluate.jobs import Jobs, run_jobs
 from motet.evaluate.kept import Kept
 from motet.evaluate.plan import Evaluate
@@ -143,25 +144,26 @@ def train(
 def train_controls(
     experiment: Experiment, data: Dataset, folder: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> None:
-    """What the report of a run in `folder` compares with, ahead of `evaluate`, which then finds it trained."""
+    """What the report of a run in `folder` compares with, ahead of `evaluate`, which then finds it done."""
     how = experiment.evaluate
     jobs = Jobs.of(data, resolve(experiment.model), experiment.train, how)
-    run_jobs(jobs.all, Kept.beside(folder), workers=how.workers, progress=progress)
+    wanted = in_order(jobs, fittings(data, how, blend_of(data, experiment)))
+    run_jobs(wanted, Kept.beside(folder), workers=how.workers, progress=progress)
 
 
 def evaluate(run: Run, experiment: Experiment, *, say: Say = lambda what, share: None) -> dict[str, Any]:
     """The report, written as `report.json` and `report.html` into the run folder."""
     runtime.use_threads(experiment.train.threads)
-    report = evaluate_run(run, experiment.evaluate, blend_of(run, experiment), say=say)
+    report = evaluate_run(run, experiment.evaluate, blend_of(run.data, experiment), say=say)
     write_json(run.folder / "report.json", report)
     with atomic_file(run.folder / "report.html", "w") as file:
         file.write(render(report))
     return report
 
 
-def blend_of(run: Run, experiment: Experiment) -> Blend:
+def blend_of(data: Dataset, experiment: Experiment) -> Blend:
     """The blend of the settings; regressions are centred and scaled by their train labels."""
-    layout = run.data.layout
+    layout = data.layout
     means = np.nanmean(np.array(layout.base_rates), 0) if layout.base_rates else []
     scales = {
         task.name: (float(mean), scale)

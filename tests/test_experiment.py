@@ -65,7 +65,7 @@ def test_how_a_run_is_judged_is_checked_like_the_file(good: Path) -> None:
 
 def test_the_blend_centres_regressions_by_their_train_labels(good: Path) -> None:
     run, experiment = stages.of_run(good / "run", {"blend": {"stars": 2.0, "web": {"click": 3.0}}})
-    blend = stages.blend_of(run, experiment)
+    blend = stages.blend_of(run.data, experiment)
     stars = next(task for task in blend.tasks if task.name == "stars")
     labels = run.data.labels(run.data.rows("train"))[:, 1]
     assert stars.center == pytest.approx(float(labels[labels == labels].mean()), abs=0.2)

@@ -21,7 +21,6 @@ from torch import get_num_threads
 from motet.baselines.linear import Bools, centre_and_scale, losses
 from motet.baselines.matrix import Flat, Floats, forms, read, score_flat
 from motet.batch import Batch, CellOutput, Layout, Rows
-from motet.runtime import cores
 from motet.schema import Form
 
 TRAIN_ROWS = 1_000_000
@@ -139,7 +138,7 @@ def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int
         "feature_pre_filter": False,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": cores() if len(train.labels_N) >= ROWS_PER_THREAD else 1,
+        "num_threads": get_num_threads() if len(train.labels_N) >= ROWS_PER_THREAD else 1,
         "verbosity": -1,
     }
     rows = lightgbm.Dataset(train.inputs_NX, train.labels_N, categorical_feature=categories, params=settings)

@@ -1,24 +1,18 @@
-"""What stands beside the model in a report: solo and pooled models, other presets, baselines, given predictions.
+"""What stands beside the model in a report: solo and pooled models, other presets, given predictions.
 
 N rows of the judged split, R seeds, T tasks.
 """
 
-import time
 from collections.abc import Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-from motet.baselines import BASELINES
 from motet.evaluate.cells import Cell, macro
 from motet.evaluate.jobs import Job, Jobs
 from motet.evaluate.judge import Judge
-from motet.evaluate.kept import Kept, Scored, key_of
-from motet.evaluate.slates import Entry, Model
+from motet.evaluate.kept import Scored
 from motet.scoring.metrics import Floats
-from motet.train.score import score_rows
 
 
 def solo(judge: Judge, jobs: Jobs, scored: dict[Job, Scored]) -> Floats:
@@ -58,29 +52,6 @@ def presets(judge: Judge, jobs: Jobs, scored: dict[Job, Scored]) -> list[dict[st
         )
         for name, of_preset in jobs.presets.items()
     ]
-
-
-def baseline(judge: Judge, name: str, kept: Kept) -> tuple[Entry, str, Model]:
-    """A baseline in the report, what changes when it does, and as it is ranked by; fitted only where that is needed."""
-    data, started = judge.data, time.monotonic()
-    fitted = cache(lambda: BASELINES[name].fit(data))
-    stands_on = {package: _version(package) for package in ("lightgbm", "scikit-learn")}
-    key = key_of(("baselines", "data", "scoring"), data.manifest["fingerprint"], name, stands_on)
-
-    def score() -> Scored:
-        valid, test = (score_rows(fitted(), data, data.rows(split)) for split in ("valid", "test"))
-        return Scored(valid, test, round(time.monotonic() - started, 2))
-
-    scored, label = kept.scored(key, score), BASELINES[name].label
-    entry = judge.entry(name, label, judge.predicted(scored)[None], scored.seconds)
-    return entry, key, Model(name, label, fitted, judge.calibration(scored.valid))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def references(judge: Judge, cells: Sequence[Cell]) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ N rows of the judged split, R seeds, S scenarios, T tasks.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ from motet import runtime
 from motet.data.dataset import Dataset
 from motet.evaluate import compared
 from motet.evaluate.cells import macro, verdict_counts
+from motet.evaluate.fitting import fittings, in_order
 from motet.evaluate.jobs import CODE, Jobs, run_jobs
 from motet.evaluate.judge import Judge, positives
 from motet.evaluate.kept import Kept, Scored, key_of
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import sentence
-from motet.evaluate.slates import Contender, Counted, Entry, Model, ranking
+from motet.evaluate.slates import Contender, Counted, Model, kept_ranking
 from motet.evaluate.slices import slices
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
@@ -34,15 +35,16 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
     """The whole `report.json`."""
     started = time.monotonic()
     data, kept = run.data, Kept.beside(run.folder)
-    judge = Judge(data, how, data.rows("valid"), data.rows(how.split))
+    judge = Judge.of(data, how)
     jobs = Jobs.of(data, run.model, run.train, how, start=run.start, scratch=run.scratch)
-    say("training seeds and controls", 0.0)
-    scored = run_jobs(
-        jobs.all,
+    baselines = fittings(data, how, blend)
+    run_jobs(
+        in_order(jobs, baselines),
         kept,
         workers=how.workers,
-        progress=lambda d, n: say("training seeds and controls", d / n),
+        progress=lambda done, all_: say("training seeds and controls", done / all_),
     )
+    scored = {job: kept.read(job.key) for job in [*jobs.whole, *jobs.cells]}
     say("scoring the joint model", 0.0)
     own = Scored(
         score_rows(run.network, data, judge.valid),
@@ -53,19 +55,18 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
     solo_RNT = compared.solo(judge, jobs, scored) if how.controls else None
     say("bootstrap over users", 0.0)
     cells = judge.cells(joint_RNT, solo_RNT, how.resamples)
-    say("baselines", 0.0)
-    share = 1 / max(1, len(how.baselines))
-    baselines = []
-    for i, name in enumerate(how.baselines):
-        say(f"baseline {name}", i * share)
-        baselines.append(compared.baseline(judge, name, kept))
-    references = compared.references(judge, cells)
     say("ranking", 0.0)
     joint = Model(run.name, run.model.preset, lambda: run.network, judge.calibration(own.valid))
-    rivals = [(key, contender) for _, key, contender in baselines]
-    counted = key_of(("data",), data.manifest["fingerprint"], Counted.name), Counted(data)
-    contenders: list[tuple[str, Contender]] = [(_own_key(run), joint), *rivals, counted]
-    slates, *rival_slates = _slates(judge, contenders, blend, kept, say=lambda share: say("ranking", share))
+    counted = Counted(data)
+    asked: list[tuple[str, Contender]] = [
+        (_own_key(run), joint),
+        (key_of(("data",), data.manifest["fingerprint"], counted.name), counted),
+    ]
+    slates, counted_slates = kept_ranking(
+        data, judge.rows, asked, blend, how, kept, say=lambda share: say("ranking", share)
+    )
+    rivals = [(one.name, one.label, one.slates(kept) or []) for one in baselines]
+    rivals.append((counted.name, counted.label, counted_slates))
     report = {
         "format": "motet-report/1",
         "run": run.name,
@@ -81,17 +82,15 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
         "verdicts": verdict_counts(cells),
         "ranking": slates,
         "ranking_baselines": [
-            {"name": contender.name, "label": contender.label} | entry
-            for (_, contender), entries in zip(contenders[1:], rival_slates, strict=True)
-            for entry in entries
+            {"name": name, "label": label} | entry for name, label, entries in rivals for entry in entries
         ],
         "slices": slices(data, judge.rows, joint_RNT),
         "fusion": fusion(run),
         "training": _training(run),
         "controls": compared.controls(judge, jobs, scored, solo_RNT),
         "presets": compared.presets(judge, jobs, scored),
-        "baselines": [entry for entry, _, _ in baselines],
-        "references": references,
+        "baselines": [one.entry(judge, kept) for one in baselines],
+        "references": compared.references(judge, cells),
         "calibration": _curves(judge, joint_RNT),
         "learning": _learning(run),
         "data": _data_quality(data),
@@ -103,22 +102,6 @@ def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, s
 def _own_key(run: Run) -> str:
     """Another one for every training, and for other code that scores with its weights."""
     return key_of(CODE, fingerprint_of(run.folder), run.data.manifest["fingerprint"])
-
-
-def _slates(
-    judge: Judge, contenders: Sequence[tuple[str, Contender]], blend: Blend, kept: Kept, say: Callable[[float], None]
-) -> list[list[Entry]]:
-    """The ranking of each contender, told apart by its key; those that are not known are asked side by side."""
-    how = judge.how
-    asked = how.split, how.ranking_users, how.ranking_pairs, how.relevant_task, blend
-    keys = [key_of(("evaluate", "scoring", "data"), key, *asked) for key, _ in contenders]
-    known = {key: kept.figures(key) for key in keys}
-    missing = {key: contender for key, (_, contender) in zip(keys, contenders, strict=True) if known[key] is None}
-    found = ranking(judge.data, judge.rows, list(missing.values()), blend, how, say=say)
-    for key, entries in zip(missing, found, strict=True):
-        kept.write_figures(key, entries)
-        known[key] = entries
-    return [known[key] or [] for key in keys]
 
 
 def _curves(judge: Judge, joint_RNT: Floats) -> list[dict[str, Any]]:

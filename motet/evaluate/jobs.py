@@ -1,7 +1,6 @@
 """Trains what a report compares with: more seeds of the joint model, solo models per cell, pooled, other presets.
 
-Every job is one training from scratch in a process of its own with one thread; its logits are kept, so a second
-evaluation reads them back.
+Every job is done in a process of its own with one thread; its logits are kept, so a second evaluation reads them back.
 """
 
 import multiprocessing
@@ -10,6 +9,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -55,37 +55,60 @@ class Job:
         rest = [self.scenario, self.tasks, self.start_fingerprint]
         return key_of(CODE, self.prepared_fingerprint, parts, *rest)
 
+    def done(self, kept: Kept) -> bool:
+        """Whether its logits are kept."""
+        return kept.has(self.key)
+
+    def run(self, kept: Kept) -> None:
+        """Train, score valid and test, keep the logits."""
+        data = Dataset.open(self.prepared)
+        how = replace(self.train, threads=1)
+        network = new_network(data, self.model, how.seed, self.tasks, self.scenario)
+        if self.start is not None:
+            carry_over(self.start, network, self.model, data)
+        outcome = train_stages(network, data, how, scenario=self.scenario)
+        valid, test = (score_rows(network, data, data.rows(split, self.scenario)) for split in ("valid", "test"))
+        kept.write(self.key, Scored(valid, test, outcome.seconds))
+
+
+class Work(Protocol):
+    """What is done once, in a process of its own with one thread, and kept."""
+
+    @property
+    def key(self) -> str: ...
+    def done(self, kept: Kept) -> bool: ...
+    def run(self, kept: Kept) -> None: ...
+
 
 def run_jobs(
-    jobs: Iterable[Job], kept: Kept, *, workers: int = 0, progress: Callable[[int, int], None] | None = None
-) -> dict[Job, Scored]:
-    """All jobs, the largest first; what is kept is not trained again."""
-    wanted = list(dict.fromkeys(jobs))
-    missing = sorted((job for job in wanted if not kept.has(job.key)), key=lambda job: job.scenario is not None)
+    jobs: Iterable[Work], kept: Kept, *, workers: int = 0, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """All jobs, in this order: the largest should come first; what is kept is not done again."""
+    wanted = list({job.key: job for job in jobs}.values())
+    missing = [job for job in wanted if not job.done(kept)]
     done = len(wanted) - len(missing)
     if progress and wanted:
         progress(done, len(wanted))
-    for finished in _trained(missing, kept, workers):
+    for finished in _side_by_side(missing, kept, workers):
         if progress:
             progress(done + finished, len(wanted))
-    return {job: kept.read(job.key) for job in wanted}
 
 
-def _trained(jobs: list[Job], kept: Kept, workers: int) -> Iterator[int]:
-    """Trains them side by side and tells how many are done; the first that fails stops the others."""
+def _side_by_side(jobs: list[Work], kept: Kept, workers: int) -> Iterator[int]:
+    """Does them and tells how many are done; the first that fails stops the others."""
     if not jobs:
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(workers or runtime.cores(), len(jobs)), mp_context=context) as pool:
         with runtime.without_main():
-            futures = [pool.submit(_work, job, kept) for job in jobs]
+            futures = [pool.submit(job.run, kept) for job in jobs]
         try:
             for done, future in enumerate(as_completed(futures), start=1):
                 future.result()
                 yield done
         except BrokenProcessPool:
-            fix = "use fewer processes at a time: --set evaluate.workers=1; what was trained is kept"
-            raise InputError("a training process was killed, perhaps for lack of memory", fix=fix) from None
+            fix = "use fewer processes at a time: --set evaluate.workers=1; what is done is kept"
+            raise InputError("a process was killed, perhaps for lack of memory", fix=fix) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -101,9 +124,14 @@ class Jobs:
     presets: dict[str, list[Job]]
 
     @property
-    def all(self) -> list[Job]:
-        others = [job for jobs in self.presets.values() for job in jobs]
-        return [*self.seeds, *self.pooled, *others, *(job for jobs in self.solo for job in jobs)]
+    def whole(self) -> list[Job]:
+        """Trainings of the whole matrix."""
+        return [*self.seeds, *self.pooled, *(job for jobs in self.presets.values() for job in jobs)]
+
+    @property
+    def cells(self) -> list[Job]:
+        """Trainings of one cell each."""
+        return [job for jobs in self.solo for job in jobs]
 
     @classmethod
     def of(
@@ -149,14 +177,3 @@ def trainable_cells(data: Dataset) -> list[tuple[int, int]]:
             if len(seen) and seen.min() < seen.max():
                 cells.append((s, t))
     return cells
-
-
-def _work(job: Job, kept: Kept) -> None:
-    data = Dataset.open(job.prepared)
-    how = replace(job.train, threads=1)
-    network = new_network(data, job.model, how.seed, job.tasks, job.scenario)
-    if job.start is not None:
-        carry_over(job.start, network, job.model, data)
-    outcome = train_stages(network, data, how, scenario=job.scenario)
-    valid, test = (score_rows(network, data, data.rows(split, job.scenario)) for split in ("valid", "test"))
-    kept.write(job.key, Scored(valid, test, outcome.seconds))

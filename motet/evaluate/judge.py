@@ -28,6 +28,11 @@ class Judge:
     valid: NDArray[np.int64]
     rows: NDArray[np.int64]
 
+    @classmethod
+    def of(cls, data: Dataset, how: Evaluate) -> "Judge":
+        """Of the split that is to be judged."""
+        return cls(data, how, data.rows("valid"), data.rows(how.split))
+
     def calibrated(self, valid_logits: ArrayLike, logits: ArrayLike) -> Floats:
         """Probabilities and values [N, T] of the judged rows."""
         data = self.data

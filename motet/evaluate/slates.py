@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from motet.batch import Batch, Ranker
 from motet.data.dataset import Dataset
+from motet.evaluate.kept import Kept, key_of
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.requests import TOP, Requests, Score, rank
 from motet.scoring.blend import Blend
@@ -117,6 +118,32 @@ def ranking(
         for entries, figures in zip(found, rank(data, requests, scores), strict=True):
             entries.append(named | figures)
     return found
+
+
+def kept_ranking(
+    data: Dataset,
+    rows: Ints,
+    contenders: Sequence[tuple[str, Contender]],
+    blend: Blend,
+    how: Evaluate,
+    kept: Kept,
+    *,
+    say: Callable[[float], None] = lambda share: None,
+) -> list[list[Entry]]:
+    """The `ranking` of contenders, each with a key that changes when its scores do; what is kept is not asked again."""
+    keys = [key_of_slates(key, blend, how) for key, _ in contenders]
+    known = {key: kept.figures(key) for key in keys}
+    missing = {key: contender for key, (_, contender) in zip(keys, contenders, strict=True) if known[key] is None}
+    for key, entries in zip(missing, ranking(data, rows, list(missing.values()), blend, how, say=say), strict=True):
+        kept.write_figures(key, entries)
+        known[key] = entries
+    return [known[key] or [] for key in keys]
+
+
+def key_of_slates(key: str, blend: Blend, how: Evaluate) -> str:
+    """Under what the slates of a contender with that key are kept."""
+    asked = how.split, how.ranking_users, how.ranking_pairs, how.relevant_task, blend
+    return key_of(("evaluate", "scoring", "data"), key, *asked)
 
 
 def relevant_task(data: Dataset, kind: str, chosen: dict[str, str]) -> int | None:

@@ -33,7 +33,7 @@ def twice(good: Path) -> Any:
     """The small log judged with two seeds, on valid."""
     run, experiment = stages.of_run(good / "run", {"evaluate.presets": ["mmoe"]})
     experiment = stages.with_evaluate(experiment, seeds=2, split="valid")
-    return run, evaluate(run, experiment.evaluate, stages.blend_of(run, experiment))
+    return run, evaluate(run, experiment.evaluate, stages.blend_of(run.data, experiment))
 
 
 def test_a_cell_is_the_runs_own_calibrated_predictions(report: Any, run: Run) -> None:
@@ -170,7 +170,7 @@ def test_the_first_of_the_seeds_is_the_run_itself(twice: Any) -> None:
     run, report = twice
     _, experiment = stages.of_run(run.folder)
     experiment = stages.with_evaluate(experiment, seeds=1, split="valid")
-    once = evaluate(run, experiment.evaluate, stages.blend_of(run, experiment))
+    once = evaluate(run, experiment.evaluate, stages.blend_of(run.data, experiment))
     assert once["cells"][0]["value"] != report["cells"][0]["value"]
     assert once["seeds"] == 1
     assert once["fusion"] == report["fusion"]

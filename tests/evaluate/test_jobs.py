@@ -13,7 +13,7 @@ from motet import experiment as stages
 from motet.errors import InputError
 from motet.evaluate import jobs, kept
 from motet.evaluate.jobs import Job, Jobs, run_jobs, solo_jobs, trainable_cells
-from motet.evaluate.kept import Kept, Scored
+from motet.evaluate.kept import Kept
 from motet.model.presets import slots
 from motet.model.ranker import Model
 from motet.train.loop import Train
@@ -81,26 +81,25 @@ def test_which_trainings_a_report_needs(run: Run) -> None:
     assert {job.model.dim for job in needed.pooled} == {run.model.dim}
     assert all(vars(needed.pooled[0].model)[slot] == value for slot, value in slots("pooled").items())
     assert {name: len(found) for name, found in needed.presets.items()} == {"mmoe": 3}
-    assert len(needed.all) == len({job.key for job in needed.all}) == 2 + 12 + 3 + 3
+    assert [len(needed.whole), len(needed.cells)] == [2 + 3 + 3, 12]
+    assert len({job.key for job in [*needed.whole, *needed.cells]}) == 20
     bare = Jobs.of(run.data, run.model, run.train, stages.Evaluate(seeds=1, controls=False, presets=()))
-    assert bare.all == []
+    assert bare.whole == bare.cells == []
 
 
 def test_jobs_are_trained_once_and_read_back(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = solo_jobs(run.data, run.model, run.train)[:2]
     told: list[tuple[int, int]] = []
-    first = run_jobs(
-        [*wanted, wanted[0]], Kept(tmp_path), workers=1, progress=lambda done, all_: told.append((done, all_))
-    )
+    folder = Kept(tmp_path)
+    run_jobs([*wanted, wanted[0]], folder, workers=1, progress=lambda done, all_: told.append((done, all_)))
+    first = {job: folder.read(job.key) for job in wanted}
     assert told == [(0, 2), (1, 2), (2, 2)]
     for job in wanted:
         assert first[job].valid.shape == (len(run.data.rows("valid", job.scenario)), 1)
         assert first[job].test.shape == (len(run.data.rows("test", job.scenario)), 1)
         assert first[job].seconds > 0
     monkeypatch.setattr(jobs, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("trained again"))
-    again = run_jobs(wanted, Kept(tmp_path), workers=1)
-    assert all((again[job].test == first[job].test).all() for job in wanted)
-    assert isinstance(again[wanted[0]], Scored)
+    run_jobs(wanted, folder, workers=1)
 
 
 def test_a_mistake_in_a_worker_is_told_as_it_is(tmp_path: Path) -> None:
@@ -110,12 +109,12 @@ def test_a_mistake_in_a_worker_is_told_as_it_is(tmp_path: Path) -> None:
     assert caught.value.fix == "run `motet prepare`"
 
 
-def test_a_worker_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_work", die)
-    with pytest.raises(InputError, match="a training process was killed") as caught:
-        run_jobs([JOB], Kept(tmp_path), workers=1)
+def test_a_worker_that_dies_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a process was killed") as caught:
+        run_jobs([Dies(Path("p"), "f00", Model(), Train())], Kept(tmp_path), workers=1)
     assert "evaluate.workers=1" in caught.value.fix
 
 
-def die(_: Job, __: Path) -> None:
-    os._exit(9)
+class Dies(Job):
+    def run(self, kept: Kept) -> None:
+        os._exit(9)

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from motet import experiment as stages
-from motet.baselines import BASELINES
+from motet.data.dataset import Dataset
 from motet.errors import InputError
-from motet.evaluate import evaluation, kept
+from motet.evaluate import evaluation, jobs, kept, slates
 from motet.evaluate.kept import Kept, Scored, key_of
 from motet.evaluate.slates import Contender
 from motet.train.run import load_run
@@ -54,17 +54,17 @@ def test_a_second_evaluation_fits_and_ranks_nothing_and_says_the_same(
 ) -> None:
     run, experiment = stages.of_run(trained)
     how = stages.with_evaluate(experiment, seeds=1, controls=False, presets=(), resamples=20).evaluate
-    blend = stages.blend_of(run, experiment)
+    blend = stages.blend_of(run.data, experiment)
     monkeypatch.setattr(Kept, "beside", lambda run: Kept(tmp_path))
     first = evaluation.evaluate(run, how, blend)
-    for baseline in BASELINES.values():
-        monkeypatch.setattr(baseline, "fit", lambda data, seed=0: pytest.fail("fitted again"))
+    monkeypatch.setattr(jobs, "ProcessPoolExecutor", lambda *_, **__: pytest.fail("fitted again"))
     asked: list[list[Contender]] = []
-    monkeypatch.setattr(
-        evaluation,
-        "ranking",
-        lambda data, rows, contenders, *rest, **more: asked.append(contenders) or [],
-    )
+
+    def ranking(data: Dataset, rows: Any, contenders: list[Contender], *rest: Any, **more: Any) -> list[Any]:
+        asked.append(contenders)
+        return []
+
+    monkeypatch.setattr(slates, "ranking", ranking)
     second = evaluation.evaluate(load_run(trained), how, blend)
     assert asked == [[]]
     assert {**second, "seconds": 0} == {**first, "seconds": 0}

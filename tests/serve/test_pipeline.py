@@ -22,7 +22,7 @@ def run(trained: Path) -> Run:
 
 @pytest.fixture(scope="module")
 def blend(run: Run) -> Blend:
-    return stages.blend_of(run, stages.of_run(run.folder)[1])
+    return stages.blend_of(run.data, stages.of_run(run.folder)[1])
 
 
 def ask(run: Run, blend: Blend, user: str | None = USER, scenario: str = "mobile", **request: Any) -> list[Slate]:
