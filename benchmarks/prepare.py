@@ -5,7 +5,7 @@ python -m benchmarks.prepare [--json] [--quick] [--rows N] [--memory 3GB]
 A seeded log of 20 columns (user, item, time, scenario, four labels, six categorical and five numeric features, tags)
 with Zipf popularity is prepared by the command line in a process of its own: cleaned, split, encoded, with running
 counts and histories, and written. The pandas script encodes the same columns, makes the same kind of counts per user,
-item, scenario and pair, scales, and saves; it cleans nothing, splits nothing and knows no histories.
+item, scenario and pair, scales, pads the last 20 items of each row's user, and saves; it cleans and splits nothing.
 """
 
 import argparse
@@ -25,6 +25,7 @@ LABELS = ("clicked", "carted", "bought", "rating")
 CATEGORIES = ("device", "country", "category", "brand", "campaign", "slot")
 NUMBERS = ("price", "age_days", "discount", "session", "speed")
 PART_ROWS = 1_000_000
+HISTORY = 20  # as `motet prepare` keeps by default
 CONFIG = """[tables]
 impressions = "log-*.{suffix}"
 
@@ -158,7 +159,19 @@ def pandas_script(folder: Path, suffix: str) -> dict[str, float]:
     made = [name for name in log.columns if name.endswith(("_seen", "_gap", *(f"_{label}" for label in LABELS)))]
     scaled = StandardScaler().fit_transform(log[[*NUMBERS, *made]].fillna(0)).astype(np.float32)
     codes_NK = log[["user_id", "item_id", "surface", *CATEGORIES, "tag_0", "tag_1", "tag_2"]].to_numpy(np.int32)
-    for file, array in (("ids", codes_NK), ("numbers", scaled), ("labels", log[list(LABELS)].to_numpy(np.float32))):
+    history_NL, items = np.zeros((len(log), HISTORY), np.int32), log["item_id"].to_numpy()
+    for rows in log.groupby("user_id", sort=False).indices.values():
+        own = items[rows] + 1
+        for place in range(1, len(rows)):
+            past = own[max(0, place - HISTORY) : place]
+            history_NL[rows[place], -len(past) :] = past
+    arrays = {
+        "ids": codes_NK,
+        "numbers": scaled,
+        "labels": log[list(LABELS)].to_numpy(np.float32),
+        "history": history_NL,
+    }
+    for file, array in arrays.items():
         np.save(folder / f"pandas-{file}.npy", array)
     return {"seconds": time.monotonic() - started, "columns": float(scaled.shape[1] + codes_NK.shape[1])}
 

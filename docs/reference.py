@@ -12,6 +12,7 @@ from dataclasses import fields
 from typing import Any, Literal, get_args, get_origin
 
 import motet.schema as schema
+from motet.baselines import Boost, Ridge
 from motet.data.clean import Clean
 from motet.data.history import HistorySettings
 from motet.data.running import Running
@@ -21,6 +22,7 @@ from motet.model.presets import presets
 from motet.model.ranker import Model, resolve
 from motet.settings import defaults
 from motet.train.loop import Train
+from motet.train.search import Range, Tune
 
 __all__ = ["SECTIONS", "comments", "reference"]
 
@@ -39,6 +41,9 @@ SECTIONS: tuple[tuple[str, str, type[Any]], ...] = (
     ("[model]", "model", Model),
     ("[train]", "train", Train),
     ("[evaluate]", "evaluate", Evaluate),
+    ("[baselines.boosting]", "baselines.boosting", Boost),
+    ("[baselines.logistic]", "baselines.logistic", Ridge),
+    ("[tune]", "tune", Tune),
 )
 """Heading, key in the file, class: in the order of a motet.toml."""
 
@@ -46,6 +51,7 @@ INTRODUCTIONS = {
     "scenarios": "Optional: without any, the scenarios are the values of the scenario column, the commonest first.",
     "kinds": "Optional: without any, the kinds are the values of the kind column.",
     "features": 'Column = form, as in `price = "numeric"`, or a table: `price = { form = "numeric", buckets = 20 }`.',
+    "tune": "What `motet tune` searches, and how long: [tuning](tuning.md).",
     "model": f"A preset ({', '.join(f'`{name}`' for name in presets())}) and what differs from it. "
     "The defaults below are those of `motet`.",
 }
@@ -104,6 +110,9 @@ UNCOMMENTED = {
     ("evaluate", "resamples"): "of the bootstrap over users",
     ("evaluate", "baselines"): "which to fit",
     ("evaluate", "presets"): "which to train beside the controls",
+    ("baselines.boosting", "leaf_ridge"): "of leaf values",
+    ("baselines.boosting", "learning_rate"): "of each tree",
+    ("tune", "seeds"): "of each finalist",
 }
 """Words for fields that have no comment in the code, by (section, field)."""
 
@@ -154,7 +163,10 @@ def _type(kind: Any) -> str:
         return f"list of {_type(inner[0])}" if whole else f"{len(inner)} × {_type(inner[0])}"
     if origin is dict:
         return f"table: name = {_type(inner[1])}"
-    return {str: "text", int: "whole number", float: "number", bool: "`true`, `false`"}[kind]
+    if kind is Range:
+        return "`{ low = …, high = …, log = false }`"
+    names = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`", Any: "values"}
+    return names[kind]
 
 
 def _value(value: object) -> str:

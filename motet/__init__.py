@@ -1,8 +1,8 @@
 """One recommender for all of a product's scenarios and all of its tasks; `motet.api` tells what can be called.
 
-The functions are imported when they are asked for: torch and polars take a second. `train` and `evaluate` are packages
-as well as functions, so that functions, commands and folders have the same names: Python puts a package that is
-imported in the place of the function, and here it is then made callable.
+The functions are imported when they are asked for: torch and polars take a second. `train`, `evaluate` and `tune` are
+packages as well as functions, so that functions, commands and folders have the same names: Python puts a package that
+is imported in the place of the function, and here it is then made callable.
 """
 
 import sys
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         recommend,
         recommend_to,
         train,
+        tune,
     )
     from motet.errors import InputError
 
@@ -41,6 +42,7 @@ __all__ = [
     "recommend",
     "recommend_to",
     "train",
+    "tune",
 ]
 
 

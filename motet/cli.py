@@ -1,5 +1,5 @@
-"""The command line, in the order one works: init, check, prepare, train, evaluate, predict, recommend; demo shows
-them all.
+"""The command line, in the order one works: init, check, prepare, train, tune, evaluate, predict, recommend; demo
+shows most of them.
 
 Every command is a few lines over the functions of `motet.api`. Heavy imports stand inside commands, so that
 `motet --help` answers at once.
@@ -13,7 +13,7 @@ import typer
 
 from motet.errors import InputError
 from motet.model.presets import presets
-from motet.terminal import escape, explained, log, out, print_json, say_line, show, show_slate, steps
+from motet.terminal import escape, explained, log, out, print_json, say_line, show, show_search, show_slate, steps
 from motet.version import VERSION
 
 app = typer.Typer(
@@ -157,6 +157,47 @@ def train(
         if facts["macro_ne"] is not None:
             say_line(f"valid ne {facts['macro_ne']:.4f}, the mean loss of the cells; below 1 beats their base rates")
         say_line(f"next: motet evaluate {escape(str(run))}")
+
+
+@app.command()
+def tune(
+    config: ConfigFile = Here,
+    prepared: Prepared = Path("prepared"),
+    study: Annotated[Path, typer.Option(help="The folder of the search; one that was stopped goes on.")] = Path(
+        "runs/tune"
+    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The tuned motet.toml; default: beside CONFIG.")
+    ] = None,
+    trials: Annotated[int | None, typer.Option(min=1, help="How many, earlier ones of the search included.")] = None,
+    timeout: Annotated[str | None, typer.Option(help="No trial begins later, as in 30m.")] = None,
+    baseline: Annotated[str | None, typer.Option(help="Tune boosting or logistic instead of the model.")] = None,
+    set_: Set = [],  # noqa: B006
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Search better settings on valid cells alone, and write them as a motet.toml; needs the extra `tune`."""
+    with explained(as_json):
+        from motet import api
+        from motet.settings import changes_of
+
+        changes = changes_of(set_)
+        changes |= {f"tune.{key}": value for key, value in (("trials", trials), ("timeout", timeout)) if value}
+        with steps() as say:
+            found = api.tune(
+                config,
+                study,
+                prepared=prepared,
+                output=output,
+                baseline=baseline,
+                changes=changes,
+                force=force,
+                say=say,
+            )
+        if as_json:
+            print_json(found)
+            return
+        show_search(found, study)
 
 
 @app.command()

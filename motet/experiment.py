@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from motet import runtime
+from motet.baselines import Baselines
 from motet.data.clean import Clean
 from motet.data.dataset import Dataset
 from motet.data.history import HistorySettings
@@ -36,6 +37,7 @@ from motet.train.carry import carry_over
 from motet.train.loop import Progress, Train
 from motet.train.run import Run, load_run, new_network, prepared_of, save_run, scratch_of
 from motet.train.score import score_rows
+from motet.train.search import Tune
 from motet.train.stages import train_stages
 
 Say = Callable[[str, float], None]
@@ -52,6 +54,8 @@ class Experiment(Schema):
     model: dict[str, Any] = field(default_factory=dict)  # keys of Model; a preset and what differs from it
     train: Train = field(default_factory=Train)
     evaluate: Evaluate = field(default_factory=Evaluate)
+    baselines: Baselines = field(default_factory=Baselines)
+    tune: Tune = field(default_factory=Tune)
     blend: dict[str, float | dict[str, float]] = field(default_factory=dict)  # task weights, or by scenario
 
     @property
@@ -147,14 +151,14 @@ def train_controls(
     """What the report of a run in `folder` compares with, ahead of `evaluate`, which then finds it done."""
     how = experiment.evaluate
     jobs = Jobs.of(data, resolve(experiment.model), experiment.train, how)
-    wanted = in_order(jobs, fittings(data, how, blend_of(data, experiment)))
+    wanted = in_order(jobs, fittings(data, experiment.baselines, how, blend_of(data, experiment)))
     run_jobs(wanted, Kept.beside(folder), workers=how.workers, progress=progress)
 
 
 def evaluate(run: Run, experiment: Experiment, *, say: Say = lambda what, share: None) -> dict[str, Any]:
     """The report, written as `report.json` and `report.html` into the run folder."""
     runtime.use_threads(experiment.train.threads)
-    report = evaluate_run(run, experiment.evaluate, blend_of(run.data, experiment), say=say)
+    report = evaluate_run(run, experiment.evaluate, blend_of(run.data, experiment), experiment.baselines, say=say)
     write_json(run.folder / "report.json", report)
     with atomic_file(run.folder / "report.html", "w") as file:
         file.write(render(report))

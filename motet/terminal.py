@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NoReturn
 
 from rich import box
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from motet.errors import InputError, disk_is_full
 
-__all__ = ["escape", "explained", "log", "out", "print_json", "say_line", "show", "show_slate", "steps"]
+__all__ = ["escape", "explained", "log", "out", "print_json", "say_line", "show", "show_search", "show_slate", "steps"]
 
 out = Console(highlight=False)
 log = Console(stderr=True, highlight=False)
@@ -131,3 +132,30 @@ def show_slate(slate: dict[str, Any]) -> None:
         score = f"{item['score']:.3f}"
         table.add_row(str(place), escape(item["item"]), *values, score, escape(item["text"] or ""))
     out.print(table if slate["items"] else f"[bold]{escape(title)}[/]: nothing left to show")
+
+
+def show_search(found: dict[str, Any], study: Path) -> None:
+    """A search on the terminal: the best settings beside those as they are, and what to run next."""
+    table = Table(title="valid cells, macro NE: lower is better", title_justify="left", title_style="bold",
+                  box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
+    for name, justify in (("settings", "left"), ("NE", "right"), ("±", "right"), ("what is changed", "left")):
+        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for one in found["finalists"]:
+        name = "as they are" if one["trial"] is None else f"trial {one['trial']}"
+        spread = "" if one["deviation"] is None else f"{one['deviation']:.4f}"
+        table.add_row(name, f"{one['mean']:.4f}", spread, escape(", ".join(map(_change, one["changes"].items()))))
+    out.print(table)
+    states = [one["state"] for one in found["trials"]]
+    early, failed = states.count("stopped early"), states.count("failed")
+    say_line(f"{len(states)} trials, {early} stopped early, {failed} failed: [bold]{escape(str(study))}/tune.html[/]")
+    if found["importance"]:
+        first = sorted(found["importance"].items(), key=lambda pair: -pair[1])[:3]
+        say_line("what mattered most: " + ", ".join(f"{escape(key)} {share:.0%}" for key, share in first))
+    if found["best"]["trial"] is None:
+        say_line("no trial is better: the settings as they are stay the best")
+    say_line(f"next: motet train {escape(found['tuned'])} --run runs/tuned")
+
+
+def _change(pair: tuple[str, Any]) -> str:
+    key, value = pair
+    return f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"

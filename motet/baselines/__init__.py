@@ -1,13 +1,15 @@
 """Simple models every table shows, behind the ranker's protocol. To add one: write its file, add its line here."""
 
+from dataclasses import field
 from typing import Protocol, Self
 
-from motet.baselines.boosting import Boosting
+from motet.baselines.boosting import Boost, Boosting
 from motet.baselines.item_knn import ItemKNN
-from motet.baselines.logistic import Logistic
+from motet.baselines.logistic import Logistic, Ridge
 from motet.baselines.popularity import Popularity
 from motet.baselines.target_encoding import RunningTargetEncoding, StaticTargetEncoding
 from motet.batch import Batch, CellOutput, Rows
+from motet.settings import settings
 
 
 class Baseline(Protocol):
@@ -35,3 +37,22 @@ BASELINES: dict[str, type[Baseline]] = {
     "boosting": Boosting,
 }
 """In the order of tables."""
+
+
+@settings
+class Baselines:
+    """What of the baselines can be set; the others choose among a few settings of their own on valid."""
+
+    boosting: Boost = field(default_factory=Boost)
+    logistic: Ridge = field(default_factory=Ridge)
+
+
+def fit(name: str, data: Rows, how: Baselines) -> Baseline:
+    """The baseline of that name, fitted."""
+    match name:
+        case "boosting":
+            return Boosting.fit(data, how=how.boosting)
+        case "logistic":
+            return Logistic.fit(data, how=how.logistic)
+        case _:
+            return BASELINES[name].fit(data)

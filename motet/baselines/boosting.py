@@ -22,17 +22,28 @@ from motet.baselines.linear import Bools, centre_and_scale, losses
 from motet.baselines.matrix import Flat, Floats, forms, read, score_flat
 from motet.batch import Batch, CellOutput, Layout, Rows
 from motet.schema import Form
+from motet.settings import settings
 
 TRAIN_ROWS = 1_000_000
 LARGEST_FIELD = 254
 ROWS_PER_THREAD = 200_000  # on fewer rows threads wait for each other longer than they work
-LEAVES = (7, 31)
-LEARNING_RATE = 0.1
-ROUNDS, PATIENCE, UNJUDGED_ROUNDS, GROWTH = 200, 10, 60, 40
-LEAF_ROWS, LEAF_RIDGE, CATEGORY_RIDGE, SHARE_OF_INPUTS = 40, 20.0, 50.0, 0.5
+PATIENCE, UNJUDGED_ROUNDS, GROWTH = 10, 60, 40
+CATEGORY_RIDGE = 50.0
 
 Scorer = Callable[[Floats], Floats]
 """Inputs [N, X] to [N] logits, or values."""
+
+
+@settings
+class Boost:
+    """How trees are grown."""
+
+    leaves: tuple[int, ...] = (7, 31)  # sizes of a tree; the best of them is chosen per task on valid
+    learning_rate: float = 0.1
+    rounds: int = 200  # trees at most; valid stops them earlier
+    leaf_rows: int = 40  # fewest train rows of a leaf
+    leaf_ridge: float = 20.0
+    share_of_inputs: float = 0.5  # drawn for each tree
 
 
 class Labelled(NamedTuple):
@@ -85,7 +96,7 @@ class Boosting:
     label = "Gradient boosting"
 
     @classmethod
-    def fit(cls, data: Rows, *, seed: int = 0) -> Self:
+    def fit(cls, data: Rows, *, seed: int = 0, how: Boost | None = None) -> Self:
         """`seed` draws the sample of train and the inputs that a tree may use."""
         layout, inputs = data.layout, Inputs.of(data.layout)
         train, valid = read(data, "train", limit=TRAIN_ROWS, seed=seed), read(data, "valid")
@@ -95,7 +106,7 @@ class Boosting:
         scorers: list[Scorer | None] = []
         for t, task in enumerate(layout.tasks):
             rows, check = _labelled(train_NX, train.labels_NT[:, t]), _labelled(valid_NX, valid.labels_NT[:, t])
-            tried = boost(rows, check, task.form, inputs.categories, seed) if fitted_T[t] else []
+            tried = boost(rows, check, task.form, inputs.categories, seed, how or Boost()) if fitted_T[t] else []
             judged = [
                 _loss(scorer(check.inputs_NX), check, task.form) if len(check.labels_N) else 0.0 for scorer in tried
             ]
@@ -122,18 +133,20 @@ def _labelled(inputs_NX: Floats, labels_N: Floats) -> Labelled:
     return Labelled(inputs_NX[seen], labels_N[seen])
 
 
-def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int], seed: int) -> list[Scorer]:
+def _lightgbm(
+    train: Labelled, valid: Labelled, form: Form, categories: list[int], seed: int, how: Boost
+) -> list[Scorer]:
     """One booster per tree size, on data binned once."""
     import lightgbm
 
-    settings = {
+    options = {
         "objective": "binary" if form == "binary" else "regression",
-        "learning_rate": LEARNING_RATE,
-        "min_data_in_leaf": LEAF_ROWS,
-        "lambda_l2": LEAF_RIDGE,
+        "learning_rate": how.learning_rate,
+        "min_data_in_leaf": how.leaf_rows,
+        "lambda_l2": how.leaf_ridge,
         "cat_l2": CATEGORY_RIDGE,
         "cat_smooth": CATEGORY_RIDGE,
-        "feature_fraction": SHARE_OF_INPUTS,
+        "feature_fraction": how.share_of_inputs,
         "seed": seed,
         "feature_pre_filter": False,
         "deterministic": True,
@@ -141,30 +154,32 @@ def _lightgbm(train: Labelled, valid: Labelled, form: Form, categories: list[int
         "num_threads": get_num_threads() if len(train.labels_N) >= ROWS_PER_THREAD else 1,
         "verbosity": -1,
     }
-    rows = lightgbm.Dataset(train.inputs_NX, train.labels_N, categorical_feature=categories, params=settings)
+    rows = lightgbm.Dataset(train.inputs_NX, train.labels_N, categorical_feature=categories, params=options)
     judged = len(valid.labels_N) > 0
     checks = [rows.create_valid(valid.inputs_NX, valid.labels_N)] if judged else []
     stop = [lightgbm.early_stopping(PATIENCE, verbose=False)] if judged else []
-    rounds = ROUNDS if judged else UNJUDGED_ROUNDS
+    rounds = how.rounds if judged else UNJUDGED_ROUNDS
 
     def boost(leaves: int) -> Scorer:
-        booster = lightgbm.train({**settings, "num_leaves": leaves}, rows, rounds, valid_sets=checks, callbacks=[*stop])
+        booster = lightgbm.train({**options, "num_leaves": leaves}, rows, rounds, valid_sets=checks, callbacks=[*stop])
         return lambda inputs_NX: np.asarray(booster.predict(inputs_NX, raw_score=True, num_threads=get_num_threads()))
 
-    return [boost(leaves) for leaves in LEAVES]
+    return [boost(leaves) for leaves in how.leaves]
 
 
-def _scikit_learn(train: Labelled, valid: Labelled, form: Form, categories: list[int], seed: int) -> list[Scorer]:
+def _scikit_learn(
+    train: Labelled, valid: Labelled, form: Form, categories: list[int], seed: int, how: Boost
+) -> list[Scorer]:
     """One model per tree size. Its own early stopping would draw rows of train: it grows until valid stops falling."""
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
     kind = HistGradientBoostingClassifier if form == "binary" else HistGradientBoostingRegressor
     raw = "staged_decision_function" if form == "binary" else "staged_predict"
-    settings = {
-        "learning_rate": LEARNING_RATE,
-        "min_samples_leaf": LEAF_ROWS,
-        "l2_regularization": LEAF_RIDGE,
-        "max_features": SHARE_OF_INPUTS,
+    options = {
+        "learning_rate": how.learning_rate,
+        "min_samples_leaf": how.leaf_rows,
+        "l2_regularization": how.leaf_ridge,
+        "max_features": how.share_of_inputs,
         "categorical_features": categories,
         "early_stopping": False,
         "warm_start": True,
@@ -172,9 +187,9 @@ def _scikit_learn(train: Labelled, valid: Labelled, form: Form, categories: list
     }
 
     def boost(leaves: int) -> Scorer:
-        model, judged = kind(max_leaf_nodes=leaves, **settings), len(valid.labels_N) > 0
+        model, judged = kind(max_leaf_nodes=leaves, **options), len(valid.labels_N) > 0
         best = UNJUDGED_ROUNDS
-        for rounds in range(GROWTH, ROUNDS + 1, GROWTH) if judged else [UNJUDGED_ROUNDS]:
+        for rounds in range(GROWTH, how.rounds + 1, GROWTH) if judged else [UNJUDGED_ROUNDS]:
             model.set_params(max_iter=rounds).fit(*train)
             if judged:
                 staged = getattr(model, raw)(valid.inputs_NX)
@@ -183,7 +198,7 @@ def _scikit_learn(train: Labelled, valid: Labelled, form: Form, categories: list
                 break
         return lambda inputs_NX: next(islice(getattr(model, raw)(inputs_NX), best - 1, None)).reshape(-1)
 
-    return [boost(leaves) for leaves in LEAVES]
+    return [boost(leaves) for leaves in how.leaves]
 
 
 def _loss(scores_N: Floats, rows: Labelled, form: Form) -> float:

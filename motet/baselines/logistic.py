@@ -18,12 +18,24 @@ from numpy.typing import NDArray
 from motet.baselines.linear import Design, LinearModel, fit_path
 from motet.baselines.matrix import Flat, Floats, forms, read, score_flat
 from motet.batch import PADDING, Batch, CellOutput, Layout, Rows
+from motet.settings import settings
 
 TRAIN_ROWS = 300_000
-RIDGES = (1000.0, 300.0, 100.0, 30.0)
 LARGE_FIELD = 255
 MANY = 0.2
 """The scale of inputs that are many."""
+
+
+@settings
+class Ridge:
+    """How strongly weights are held at zero."""
+
+    ridges: tuple[float, ...] = (
+        1000.0,
+        300.0,
+        100.0,
+        30.0,
+    )  # strong to weak; the best is chosen per task on valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +84,13 @@ class Logistic:
     label = "Logistic regression, pooled"
 
     @classmethod
-    def fit(cls, data: Rows, *, seed: int = 0) -> Self:
+    def fit(cls, data: Rows, *, seed: int = 0, how: Ridge | None = None) -> Self:
         """`seed` draws the sample of train."""
+        ridges = (how or Ridge()).ridges
         train, valid = read(data, "train", limit=TRAIN_ROWS, seed=seed), read(data, "valid")
         inputs = Inputs.fit(data.layout, train)
         design, check = inputs.design(train), inputs.design(valid)
-        return cls(inputs, fit_path(design, train.labels_NT, check, valid.labels_NT, forms(data.layout), RIDGES))
+        return cls(inputs, fit_path(design, train.labels_NT, check, valid.labels_NT, forms(data.layout), ridges))
 
     def score(self, batch: Batch) -> CellOutput:
         """Logits and values of every candidate."""

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from motet import runtime
+from motet.baselines import Baselines
 from motet.data.dataset import Dataset
 from motet.evaluate import compared
 from motet.evaluate.cells import macro, verdict_counts
@@ -31,13 +32,15 @@ Say = Callable[[str, float], None]
 """Told what is being done and the share of it that is done, 0 … 1."""
 
 
-def evaluate(run: Run, how: Evaluate, blend: Blend, *, say: Say = lambda what, share: None) -> dict[str, Any]:
+def evaluate(
+    run: Run, how: Evaluate, blend: Blend, settings: Baselines | None = None, *, say: Say = lambda what, share: None
+) -> dict[str, Any]:
     """The whole `report.json`."""
     started = time.monotonic()
     data, kept = run.data, Kept.beside(run.folder)
     judge = Judge.of(data, how)
     jobs = Jobs.of(data, run.model, run.train, how, start=run.start, scratch=run.scratch)
-    baselines = fittings(data, how, blend)
+    baselines = fittings(data, settings or Baselines(), how, blend)
     run_jobs(
         in_order(jobs, baselines),
         kept,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from motet import runtime
-from motet.baselines import BASELINES
+from motet.baselines import BASELINES, Baselines, fit
 from motet.data.dataset import Dataset
 from motet.evaluate.jobs import Jobs, Work
 from motet.evaluate.judge import Judge
@@ -27,14 +27,16 @@ class Fitting:
     prepared: Path
     prepared_fingerprint: str
     name: str
+    settings: Baselines
     how: Evaluate
     blend: Blend
 
     @property
     def key(self) -> str:
         """Changes whenever the logits could."""
+        chosen = getattr(self.settings, self.name, None)
         stands_on = {package: _version(package) for package in ("lightgbm", "scikit-learn")}
-        return key_of(("baselines", "data", "scoring"), self.prepared_fingerprint, self.name, stands_on)
+        return key_of(("baselines", "data", "scoring"), self.prepared_fingerprint, self.name, chosen, stands_on)
 
     @property
     def label(self) -> str:
@@ -53,7 +55,7 @@ class Fitting:
         """Fit, score valid and test, order slates; keep the logits and how good the slates are."""
         runtime.use_threads(1)
         data, started = Dataset.open(self.prepared), time.monotonic()
-        fitted = cache(lambda: BASELINES[self.name].fit(data))
+        fitted = cache(lambda: fit(self.name, data, self.settings))
 
         def score() -> Scored:
             valid, test = (score_rows(fitted(), data, data.rows(split)) for split in ("valid", "test"))
@@ -69,9 +71,9 @@ class Fitting:
         return judge.entry(self.name, self.label, judge.predicted(scored)[None], scored.seconds)
 
 
-def fittings(data: Dataset, how: Evaluate, blend: Blend) -> list[Fitting]:
+def fittings(data: Dataset, settings: Baselines, how: Evaluate, blend: Blend) -> list[Fitting]:
     """All that a report is to have."""
-    return [Fitting(data.folder, data.manifest["fingerprint"], name, how, blend) for name in how.baselines]
+    return [Fitting(data.folder, data.manifest["fingerprint"], name, settings, how, blend) for name in how.baselines]
 
 
 def in_order(jobs: Jobs, baselines: Sequence[Fitting]) -> list[Work]:

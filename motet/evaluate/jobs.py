@@ -23,7 +23,7 @@ from motet.model.presets import slots
 from motet.model.ranker import Model, resolve
 from motet.settings import parse, plain
 from motet.train.carry import carry_over
-from motet.train.loop import Train
+from motet.train.loop import Judged, Train
 from motet.train.run import fingerprint_of, new_network
 from motet.train.score import score_rows
 from motet.train.stages import train_stages
@@ -59,14 +59,14 @@ class Job:
         """Whether its logits are kept."""
         return kept.has(self.key)
 
-    def run(self, kept: Kept) -> None:
+    def run(self, kept: Kept, judged: Judged | None = None) -> None:
         """Train, score valid and test, keep the logits."""
         data = Dataset.open(self.prepared)
         how = replace(self.train, threads=1)
         network = new_network(data, self.model, how.seed, self.tasks, self.scenario)
         if self.start is not None:
             carry_over(self.start, network, self.model, data)
-        outcome = train_stages(network, data, how, scenario=self.scenario)
+        outcome = train_stages(network, data, how, scenario=self.scenario, judged=judged)
         valid, test = (score_rows(network, data, data.rows(split, self.scenario)) for split in ("valid", "test"))
         kept.write(self.key, Scored(valid, test, outcome.seconds))
 

@@ -68,7 +68,7 @@ def comparison(models: Sequence[Report], metric: str, title: str) -> str:
     texts = base.mark_text(align="left", dx=9, fontSize=11, color=INK).encode(text="text:N")
     chart = alt.layer(ours, halo, texts, dots).properties(width=250, height=alt.Step(24))
     said = "; ".join(f"{row['label']} {row['text']}" for row in sorted(rows, key=lambda r: r["place"]))
-    return _svg(chart, f"{title}, best first: {said}")
+    return svg(chart, f"{title}, best first: {said}")
 
 
 def learning(points: Sequence[Report]) -> str:
@@ -105,7 +105,7 @@ def learning(points: Sequence[Report]) -> str:
         .properties(width=560, height=220)
     )
     best = min((row["ne"] for row in rows if row["split"] == "valid"), default=None)
-    return _svg(chart, f"Learning curve: mean NE of the cells by epoch; lowest on valid {number(best)}")
+    return svg(chart, f"Learning curve: mean NE of the cells by epoch; lowest on valid {number(best)}")
 
 
 def calibrations(cells: Sequence[Report]) -> list[str]:
@@ -117,7 +117,7 @@ def calibrations(cells: Sequence[Report]) -> list[str]:
     for two in (drawn[i : i + 2] for i in range(0, len(drawn), 2)):
         names = " and ".join(f"{plain(c.get('scenario'))} × {plain(c.get('task'))}" for c in two)
         chart = alt.hconcat(*[_calibration(cell) for cell in two], spacing=56, bounds="flush")
-        charts.append(_svg(chart, f"Calibration of {names}: observed rate against promised probability"))
+        charts.append(svg(chart, f"Calibration of {names}: observed rate against promised probability"))
     return charts
 
 
@@ -178,7 +178,7 @@ def _domain(values: Sequence[float]) -> list[float]:
     return [low - 0.06 * room, high + 0.22 * room]
 
 
-def _svg(chart: "alt.TopLevelMixin", label: str) -> str:
+def svg(chart: "alt.TopLevelMixin", label: str) -> str:
     """The chart as an <svg> that scales down with its box and has one accessible name."""
     import vl_convert
 

@@ -16,7 +16,7 @@ from motet.train.run import fingerprint_of, read_json
 
 FILES = ("prepared.json", "config.toml", "stages", "checkpoint", "metrics.jsonl", "model.safetensors",
          "calibration.json", "report.json", "report.html", "run.json")  # fmt: skip
-JUDGING = ("evaluate", "blend")
+JUDGING = ("evaluate", "blend", "baselines")
 """Sections that training does not depend on: a finished run takes them over when they change."""
 
 
@@ -74,7 +74,7 @@ def _start_over(folder: Path) -> None:
 
 def _check_same(folder: Path, now: dict[str, Any], prepared: dict[str, Any]) -> None:
     before = read_toml(folder / "config.toml")
-    names = sorted((before.keys() | now.keys()) - set(JUDGING))
+    names = sorted((before.keys() | now.keys()) - {*JUDGING, "tune"})
     changed = [f"[{name}]" for name in names if before.get(name) != now.get(name)]
     fix = "choose another --run, or start this one over with --force"
     if changed:

@@ -66,6 +66,8 @@ class Outcome:
 
 Progress = Callable[[int, int, str], None]
 """Called with steps done, steps at most, and a word on how it goes."""
+Judged = Callable[[int, float], None]
+"""Called with the number of an evaluation of valid, from 1, and its macro `ne`; what it raises ends the training."""
 
 
 def train(
@@ -76,6 +78,7 @@ def train(
     scenario: int | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
+    judged: Judged | None = None,
 ) -> Outcome:
     """Train in place and leave the best weights loaded; on one scenario's rows only when it is given.
 
@@ -120,6 +123,8 @@ def train(
             log.add(step=step, epoch=step / per_epoch, train_ne=_number(cells.macro(train_ne_ST)),
                     valid_ne=_number(macro), cells=[[_number(v) for v in row] for row in ne_ST.tolist()],
                     seconds=round(time.monotonic() - started, 3), threads=threads)  # fmt: skip
+            if judged and macro is not None:
+                judged(len(log.rows), macro)
         finished = step >= total or stop.done
 
         # Write a checkpoint from which training can go on exactly.

@@ -11,7 +11,7 @@ import torch
 
 from motet.batch import Rows
 from motet.model.kinds import Trainable, WeightedKinds
-from motet.train.loop import Outcome, Progress, Train, train
+from motet.train.loop import Judged, Outcome, Progress, Train, train
 
 
 def train_stages(
@@ -22,16 +22,21 @@ def train_stages(
     scenario: int | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
+    judged: Judged | None = None,
 ) -> Outcome:
-    """`train` for every stage of the network in turn; the outcome's seconds and epochs are those of all of them."""
+    """`train` for every stage of the network in turn; the outcome's seconds and epochs are those of all of them.
+
+    `judged` hears of the last one, whose network is the whole.
+    """
     if not isinstance(network, WeightedKinds):
-        return train(network, data, how, scenario=scenario, folder=folder, progress=progress)
+        return train(network, data, how, scenario=scenario, folder=folder, progress=progress, judged=judged)
     stages, outcomes = network.stages(), list[Outcome]()
     for number, (name, part) in enumerate(stages, start=1):
         last = number == len(stages)
         into = folder if folder is None or last else folder / "stages" / str(number)
         told = progress and _of_stage(progress, number, len(stages), name)
-        outcomes.append(train(part, data, how, scenario=scenario, folder=into, progress=told))
+        heard = judged if last else None
+        outcomes.append(train(part, data, how, scenario=scenario, folder=into, progress=told, judged=heard))
         how = replace(how, threads=torch.get_num_threads())  # a training goes on with as many as it began with
     seconds = sum(outcome.seconds for outcome in outcomes)
     return replace(

@@ -10,7 +10,7 @@ from contracts.toy import Toy, toy
 from numpy.testing import assert_allclose
 
 from motet.baselines import boosting
-from motet.baselines.boosting import Boosting, Inputs
+from motet.baselines.boosting import Boost, Boosting, Inputs
 from motet.baselines.matrix import read
 from motet.batch import Split
 from motet.scoring.metrics import auc
@@ -23,8 +23,8 @@ ENGINES = [
 
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(boosting, "LEAVES", (7,))
-    monkeypatch.setattr(boosting, "cores", lambda: 1)
+    monkeypatch.setattr(boosting, "Boost", lambda: Boost(leaves=(7,)))
+    monkeypatch.setattr(boosting, "get_num_threads", lambda: 1)
 
 
 @pytest.fixture(params=ENGINES)

@@ -1,0 +1,1 @@
+"""Searches for better settings, on valid cells alone."""
