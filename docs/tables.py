@@ -46,7 +46,13 @@ def result(name: str) -> Found | None:
 
 
 def overview(found: Mapping[str, Found]) -> str:
-    """Models × benchmarks by macro AUC, the best of each column in bold, and what it says in words."""
+    """The table of models, and what it says in words."""
+    said = [f"- {standing(name, result)}" for name, result in found.items()]
+    return "\n".join([models_table(found), "", *said]) if found else NOT_YET
+
+
+def models_table(found: Mapping[str, Found]) -> str:
+    """Models × benchmarks by macro AUC, the best of each column in bold."""
     if not found:
         return NOT_YET
     columns = {name: _models(result) for name, result in found.items()}
@@ -58,7 +64,7 @@ def overview(found: Mapping[str, Found]) -> str:
         cells = [_bold(number(v), _rounded(v) == best[name]) for v, name in zip(values, columns, strict=True)]
         lines.append(_row(label, *cells))
     lines.append(_row("cells: gain, tie, unclear, loss", *(_verdicts(result) for result in found.values())))
-    return "\n".join([*lines, "", *(f"- {standing(name, result)}" for name, result in found.items())])
+    return "\n".join(lines)
 
 
 def standing(name: str, found: Found) -> str:
@@ -173,6 +179,7 @@ def blocks() -> dict[str, Callable[[], str]]:
     figures |= {name: partial(_told, maker, name) for name, maker in BLOCKS.items()}
     return {
         "results": partial(overview, found),
+        "results-table": partial(models_table, found),
         "schema": reference,
         RANKING: partial(rankings, result(RANKING)),
         **figures,

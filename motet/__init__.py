@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         recommend_to,
         train,
         tune,
+        tune_blend,
     )
     from motet.errors import InputError
 
@@ -43,6 +44,7 @@ __all__ = [
     "recommend_to",
     "train",
     "tune",
+    "tune_blend",
 ]
 
 

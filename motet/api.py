@@ -40,13 +40,14 @@ from motet.serve.predict import Predicted, predict_files, predict_frame
 from motet.settings import atomic_file, nearest
 from motet.train.loop import Progress
 from motet.train.run import Run
+from motet.tune.call import tune as tune
+from motet.tune.call import tune_blend as tune_blend
 
 Say = Callable[[str, float], None]
 PathLike = Path | str
 Changes = Mapping[str, Any]
 TABLES = ("impressions", "users", "items", "edges")
 CONFIG, PREPARED, RUN = Path("motet.toml"), Path("prepared"), Path("runs/default")
-STUDY = Path("runs/tune")
 
 
 def _silent(what: str, share: float) -> None:
@@ -149,38 +150,6 @@ def evaluate(
 def compare(runs: Sequence[PathLike]) -> dict[str, Any]:
     """Evaluated runs side by side: macro averages and each cell, and the distance to the first run."""
     return comparison.compare(comparison.read_reports([Path(run) for run in runs]))
-
-
-def tune(
-    config: PathLike = CONFIG,
-    study: PathLike = STUDY,
-    *,
-    prepared: PathLike = PREPARED,
-    output: PathLike | None = None,
-    baseline: str | None = None,
-    changes: Changes | None = None,
-    force: bool = False,
-    say: Say = _silent,
-) -> dict[str, Any]:
-    """Search better settings on valid cells, as `[tune]` says, and write them as a motet.toml; what was found.
-
-    Trials, the best ones with more seeds beside the settings as they are, and the importance of each setting are
-    written into the folder `study` as `tune.json` and `tune.html`; a search that was stopped goes on there. `output` is
-    by default beside `config`. With a `baseline` ("boosting", "logistic") its settings are searched instead.
-    """
-    try:
-        from motet.tune import result
-        from motet.tune.search import Search, search
-    except ImportError as error:
-        missing = f"tuning needs the package {error.name}"
-        raise InputError(missing, fix="pip install 'motet[tune]'") from None
-    source, folder = Path(config), Path(study)
-    into = Path(output) if output is not None else source.with_name(f"{source.stem}-tuned.toml")
-    if into.resolve() == source.resolve():
-        raise InputError("this would replace what is tuned", where=str(into), fix="name another --output")
-    where = Search.of(source, dict(changes or {}), folder, Path(prepared), baseline, say)
-    found = search(where, where.experiment.tune, force=force, say=say)
-    return result.write(found, folder, source, into)
 
 
 def predict(

@@ -13,7 +13,19 @@ import typer
 
 from motet.errors import InputError
 from motet.model.presets import presets
-from motet.terminal import escape, explained, log, out, print_json, say_line, show, show_search, show_slate, steps
+from motet.terminal import (
+    escape,
+    explained,
+    log,
+    out,
+    print_json,
+    say_line,
+    show,
+    show_blend,
+    show_search,
+    show_slate,
+    steps,
+)
 from motet.version import VERSION
 
 app = typer.Typer(
@@ -172,6 +184,10 @@ def tune(
     trials: Annotated[int | None, typer.Option(min=1, help="How many, earlier ones of the search included.")] = None,
     timeout: Annotated[str | None, typer.Option(help="No trial begins later, as in 30m.")] = None,
     baseline: Annotated[str | None, typer.Option(help="Tune boosting or logistic instead of the model.")] = None,
+    blend: Annotated[Path | None, typer.Option(help="Tune the blend weights of this run instead.")] = None,
+    reward: Annotated[
+        list[str], typer.Option(help="What a task is worth to --blend, as in --reward purchase=5; default: 1 each.")
+    ] = [],  # noqa: B006
     set_: Set = [],  # noqa: B006
     force: Force = False,
     as_json: Json = False,
@@ -181,6 +197,9 @@ def tune(
         from motet import api
         from motet.settings import changes_of
 
+        if blend is not None:
+            _tune_blend(blend, config, output, trials, reward, as_json)
+            return
         changes = changes_of(set_)
         changes |= {f"tune.{key}": value for key, value in (("trials", trials), ("timeout", timeout)) if value}
         with steps() as say:
@@ -371,14 +390,30 @@ def _compare(runs: list[Path], as_json: bool) -> None:
         out.print(cells_table(comparison))
 
 
-def _weights(given: list[str]) -> dict[str, float]:
+def _tune_blend(
+    run: Path, config: Path, output: Path | None, trials: int | None, reward: list[str], as_json: bool
+) -> None:
+    from motet import api
+
+    into = output or config.with_name(f"{config.stem}-tuned.toml")
+    with steps() as say:
+        found = api.tune_blend(
+            run, rewards=_weights(reward, "--reward") or None, trials=trials or 300, config=config, output=into, say=say
+        )
+    if as_json:
+        print_json(found)
+        return
+    show_blend(found)
+
+
+def _weights(given: list[str], option: str = "--weight") -> dict[str, float]:
     weights = {}
     for pair in given:
         task, _, value = pair.partition("=")
         try:
             weights[task] = float(value)
         except ValueError:
-            raise InputError(f"{pair!r} is no weight", where="--weight", fix="write task=number") from None
+            raise InputError(f"{pair!r} is no weight", where=option, fix="write task=number") from None
     return weights
 
 

@@ -16,7 +16,19 @@ from rich.table import Table
 
 from motet.errors import InputError, disk_is_full
 
-__all__ = ["escape", "explained", "log", "out", "print_json", "say_line", "show", "show_search", "show_slate", "steps"]
+__all__ = [
+    "escape",
+    "explained",
+    "log",
+    "out",
+    "print_json",
+    "say_line",
+    "show",
+    "show_blend",
+    "show_search",
+    "show_slate",
+    "steps",
+]
 
 out = Console(highlight=False)
 log = Console(stderr=True, highlight=False)
@@ -138,22 +150,40 @@ def show_search(found: dict[str, Any], study: Path) -> None:
     """A search on the terminal: the best settings beside those as they are, and what to run next."""
     table = Table(title="valid cells, macro NE: lower is better", title_justify="left", title_style="bold",
                   box=box.SIMPLE_HEAD, pad_edge=False)  # fmt: skip
-    for name, justify in (("settings", "left"), ("NE", "right"), ("±", "right"), ("what is changed", "left")):
-        table.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for name in ("settings", "NE", "± seeds", "better by"):
+        table.add_column(name, justify="left" if name == "settings" else "right")
     for one in found["finalists"]:
         name = "as they are" if one["trial"] is None else f"trial {one['trial']}"
         spread = "" if one["deviation"] is None else f"{one['deviation']:.4f}"
-        table.add_row(name, f"{one['mean']:.4f}", spread, escape(", ".join(map(_change, one["changes"].items()))))
+        gained = "" if one["error"] is None else f"{found['untuned']['mean'] - one['mean']:+.4f} ± {one['error']:.4f}"
+        table.add_row(name, f"{one['mean']:.4f}", spread, gained)
     out.print(table)
+    first = next((one for one in found["finalists"] if one["trial"] is not None), None)
+    if first is not None:
+        say_line(f"trial {first['trial']}: {escape(', '.join(map(_change, first['changes'].items())))}")
     states = [one["state"] for one in found["trials"]]
     early, failed = states.count("stopped early"), states.count("failed")
     say_line(f"{len(states)} trials, {early} stopped early, {failed} failed: [bold]{escape(str(study))}/tune.html[/]")
     if found["importance"]:
-        first = sorted(found["importance"].items(), key=lambda pair: -pair[1])[:3]
-        say_line("what mattered most: " + ", ".join(f"{escape(key)} {share:.0%}" for key, share in first))
+        most = sorted(found["importance"].items(), key=lambda pair: -pair[1])[:3]
+        say_line("what mattered most: " + ", ".join(f"{escape(key)} {share:.0%}" for key, share in most))
     if found["best"]["trial"] is None:
-        say_line("no trial is better: the settings as they are stay the best")
-    say_line(f"next: motet train {escape(found['tuned'])} --run runs/tuned")
+        say_line("no trial is better beyond chance: the settings as they are stay")
+    else:
+        say_line(f"next: motet train {escape(found['tuned'])} --run runs/tuned")
+
+
+def show_blend(found: dict[str, Any]) -> None:
+    """Blend weights on the terminal: what they are worth, and where they are written."""
+    by = "off-policy value" if found["off_policy"] else "reward by place"
+    interval = escape(f"[{found['low']:+.4f}, {found['high']:+.4f}]")
+    said = f"{found['untuned']:.4f} → {found['value']:.4f}, {found['difference']:+.4f} {interval}"
+    say_line(f"{by} of {found['slates']:,} slates, on users not searched on: {said}")
+    if not found["better"]:
+        say_line("no weights are better than those of the settings; nothing is written")
+        return
+    weights = " ".join(f"{escape(task)}={weight:g}" for task, weight in found["weights"].items())
+    say_line(f"weights {weights}: [bold]{escape(found['tuned'])}[/]")
 
 
 def _change(pair: tuple[str, Any]) -> str:

@@ -42,11 +42,30 @@ class ValidCells:
         """Mean over the counted cells; None without any: there is nothing to judge by."""
         return float(ne_ST[self.counted_ST].mean()) if self.counted_ST.any() else None
 
+    def shares_N(self, logits_NT: NDArray[np.float32]) -> Floats:
+        """What each row adds to the macro, [N]: their sum is it; the macro of some users is theirs."""
+        as_they_are = Calibration.identity(self.shape[0], [task.form for task in self.layout.tasks])
+        predictions_NT, total_N = as_they_are.apply(logits_NT, self.scenario_N), np.zeros(len(logits_NT))
+        for s, t, rows_n in self.rows:
+            if not self.counted_ST[s, t]:
+                continue
+            y, p, rate = self.labels_NT[rows_n, t].astype(np.float64), predictions_NT[rows_n, t], self._rate(s, t)
+            if self.layout.tasks[t].form == "binary":
+                p = np.clip(p, metrics.SMALLEST, 1 - metrics.SMALLEST)
+                share_n = -(y * np.log(p) + (1 - y) * np.log1p(-p)) / (metrics.entropy(rate) * len(y))
+            else:
+                share_n = (y - p) ** 2 / np.sum((y - rate) ** 2)
+            total_N[rows_n] += share_n / self.counted_ST.sum()
+        return total_N
+
+    def _rate(self, s: int, t: int) -> float:
+        return float(self.layout.base_rates[s][t])
+
     def _by_cell(self, predictions_NT: Floats) -> Floats:
         found_ST = np.full(self.shape, np.nan)
         for s, t, rows_n in self.rows:
             ne = metrics.ne if self.layout.tasks[t].form == "binary" else metrics.relative_mse
-            found_ST[s, t] = ne(self.labels_NT[rows_n, t], predictions_NT[rows_n, t], self.layout.base_rates[s][t])
+            found_ST[s, t] = ne(self.labels_NT[rows_n, t], predictions_NT[rows_n, t], self._rate(s, t))
         return found_ST
 
 

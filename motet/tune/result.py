@@ -46,7 +46,7 @@ def told(tuned: Tuned, config: Path, output: Path) -> dict[str, Any]:
 
 
 def _finalist(one: Finalist) -> dict[str, Any]:
-    spread = {"mean": one.mean, "deviation": one.deviation, "values": one.values}
+    spread = {"mean": one.mean, "deviation": one.deviation, "error": one.error, "values": one.values}
     return {"trial": one.trial, "changes": one.changes} | spread
 
 
@@ -62,4 +62,11 @@ def changed(text: str, changes: dict[str, Any]) -> str:
             section = section[name]
         assert isinstance(section, Table) or section is document
         section[last] = value
+    return tomlkit.dumps(document)
+
+
+def blended(text: str, weights: dict[str, float]) -> str:
+    """A motet.toml with these blend weights in all scenarios, instead of those that it has."""
+    document = tomlkit.parse(text)
+    document["blend"] = tomlkit.item(weights)
     return tomlkit.dumps(document)

@@ -1,8 +1,8 @@
 """The search: ask for values, train side by side, tell; then train the best with more seeds and choose.
 
 Trials are judged on valid cells by the macro `ne`, each with one seed. Among dozens of trials the best is partly luck:
-so the `finalists`, and the settings as they are, are trained with every seed, and the lowest mean wins; the settings
-as they are win where nothing is better.
+so the `finalists`, and the settings as they are, are trained with every seed. The lowest mean wins if it is below that
+of the settings as they are by more than chance: 1.64 standard errors, over valid's users and over seeds.
 """
 
 import multiprocessing
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 
 from motet import experiment as stages
 from motet import runtime
@@ -30,7 +31,7 @@ from motet.model.ranker import resolve
 from motet.schema import seconds
 from motet.settings import fingerprint, nearest, plain
 from motet.train.search import Range, Space, Tune
-from motet.tune.attempt import attempt, worth
+from motet.tune.attempt import attempt, by_user, worth
 from motet.tune.space import (
     BOOSTING,
     LOGISTIC,
@@ -45,6 +46,7 @@ from motet.version import VERSION
 
 Say = Callable[[str, float], None]
 Changes = dict[str, Any]
+CHANCE = 1.64  # standard errors
 BASELINE_SPACES = {"boosting": BOOSTING, "logistic": LOGISTIC}
 
 
@@ -55,10 +57,15 @@ class Finalist:
     trial: int | None
     changes: Changes
     values: list[float]  # macro ne of valid by seed
+    error: float | None = None  # standard error of its distance to the settings as they are
 
     @property
     def mean(self) -> float:
         return float(np.mean(self.values))
+
+    def beats(self, untuned: "Finalist") -> bool:
+        """Whether it is better by more than chance (one-sided, 5 %)."""
+        return self.error is not None and self.mean < untuned.mean - CHANCE * self.error
 
     @property
     def deviation(self) -> float | None:
@@ -68,7 +75,7 @@ class Finalist:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a search found; `finalists` are the best first."""
+    """What a search found; `finalists` by their mean, the lowest first."""
 
     space: Space
     trials: list[Trial]
@@ -77,7 +84,8 @@ class Tuned:
 
     @property
     def best(self) -> Finalist:
-        return self.finalists[0]
+        """The lowest mean that is better than the settings as they are beyond chance; else those."""
+        return next((one for one in self.finalists if one.beats(self.untuned)), self.untuned)
 
     @property
     def untuned(self) -> Finalist:
@@ -241,8 +249,19 @@ def _finals(where: Search, how: Tune, space: Space, trials: list[Trial], say: Sa
     told = "the best with more seeds"
     run_jobs([work for row in works for work, _ in row], where.kept, workers=how.workers,
              progress=lambda done, all_: say(told, done / all_))  # fmt: skip
-    found = [
-        Finalist(number, changes, [worth(work, prepared, where.kept) for work, prepared in row])
-        for (number, changes), row in zip(chosen, works, strict=True)
-    ]
+    untuned_U = [by_user(work, prepared, where.kept) for work, prepared in works[0]]
+    found = []
+    for (number, changes), row in zip(chosen, works, strict=True):
+        values = [worth(work, prepared, where.kept) for work, prepared in row]
+        shares_U = [by_user(work, prepared, where.kept) for work, prepared in row]
+        error = None if number is None else _error(np.stack(shares_U) - np.stack(untuned_U))
+        found.append(Finalist(number, changes, values, error))
     return sorted(found, key=lambda one: one.mean)
+
+
+def _error(difference_RU: NDArray[np.float64]) -> float:
+    """Standard error of the mean over seeds of a sum over users: had other users come, and other seeds been drawn."""
+    seeds, users = difference_RU.shape
+    of_users = users * float(np.var(difference_RU.mean(0), ddof=1)) if users > 1 else np.inf
+    of_seeds = float(np.var(difference_RU.sum(1), ddof=1)) / seeds if seeds > 1 else 0.0
+    return float(np.sqrt(of_users + of_seeds))

@@ -90,3 +90,11 @@ def test_weights_that_are_no_numbers_are_never_the_best() -> None:
     assert stop.update(0.9, 20)
     assert not stop.update(broken, 30)
     assert stop.best_step == 20
+
+
+def test_the_shares_of_rows_add_up_to_the_macro() -> None:
+    labels, scenario, logits = log()
+    cells = ValidCells(LAYOUT, labels, scenario)
+    shares = cells.shares_N(logits)
+    assert shares.sum() == pytest.approx(cells.macro(cells.ne_ST(logits)), rel=1e-6)
+    assert (shares[np.isnan(labels).all(1)] == 0).all()

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command import done
 from command import motet as command
@@ -16,7 +17,7 @@ from motet import experiment as stages
 from motet.errors import InputError
 from motet.tune import search as searching
 from motet.tune.attempt import attempt
-from motet.tune.search import Search
+from motet.tune.search import Finalist, Search, Tuned
 from motet.tune.study import STARTUP_EVALUATIONS, opened
 
 SPACE = """
@@ -37,7 +38,7 @@ seeds = 1
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A search among a hopeless learning rate and a good one, from a hopeless one."""
     folder = tmp_path_factory.mktemp("tuned")
-    config = write(folder)
+    config = write(folder, rows=2000)
     config.write_text(config.read_text(encoding="utf-8").replace("epochs = 1", "epochs = 3\nlr = 0.0000001  # slow")
                       + SPACE, encoding="utf-8")  # fmt: skip
     return folder, json.loads(done("tune", config, *places(folder), "--json").out)
@@ -133,6 +134,22 @@ def test_a_trial_worse_than_the_others_is_stopped_early(tmp_path: Path) -> None:
         assert (stopped.state, stopped.value is not None) == ("stopped early", True)
         assert len(study.study.trials[-1].intermediate_values) == STARTUP_EVALUATIONS
     assert not work.done(where.kept)
+
+
+def test_a_trial_wins_only_beyond_chance() -> None:
+    untuned = Finalist(None, {}, [0.9, 0.9])
+    near, clear = Finalist(1, {}, [0.88, 0.88], error=0.02), Finalist(2, {}, [0.89, 0.89], error=0.005)
+    assert Tuned({}, [], [near, clear, untuned], {}).best == clear
+    assert Tuned({}, [], [near, untuned], {}).best == untuned
+
+
+def test_the_error_covers_users_and_seeds() -> None:
+    alike = np.array([[0.1, 0.1, 0.1, 0.1]])  # no user differs, one seed: no error to be seen
+    assert searching._error(alike) == pytest.approx(0.0, abs=1e-12)
+    users = np.array([[0.0, 0.2, 0.0, 0.2]] * 2)
+    assert searching._error(users) == pytest.approx(np.sqrt(4 * np.var([0, 0.2, 0, 0.2], ddof=1)))
+    seeds = np.array([[0.1] * 4, [0.3] * 4])
+    assert searching._error(seeds) == pytest.approx(np.sqrt(np.var([0.4, 1.2], ddof=1) / 2))
 
 
 def test_a_setting_that_is_prepared_has_its_own_folder_and_a_mistake_fails_one_trial(tmp_path: Path) -> None:
