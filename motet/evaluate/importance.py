@@ -16,6 +16,7 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from motet.batch import Ranker, Scorable
@@ -32,6 +33,7 @@ from motet.train.score import score_rows
 
 RESAMPLES = 200
 """Enough for a standard error within 5 %; the ends of an interval would need more."""
+BATCH = 2048  # rows that are scored at once, at most
 METRICS = ("auc", "relative_rmse")
 _SEED = 1301  # of the rows that are taken, and of what is shuffled
 _WIDTH = NormalDist().inv_cdf(0.975)
@@ -83,8 +85,11 @@ def importance(
     scenario_N, user_N, tried = data.scenarios(rows), data.users(rows), groups(data.layout)
     others = [rows[within(scenario_N, rng)] for _ in range(how.importance_repeats)]
 
+    threads = torch.get_num_threads()
+    size = -(-len(rows) // (threads * -(-len(rows) // (threads * BATCH))))  # as much work for each thread
+
     def predicted(asked: Scorable, places: Ints) -> Floats:
-        return calibrated(score_rows(ranker, asked, places), scenario_N, user_N)
+        return calibrated(score_rows(ranker, asked, places, batch_size=size), scenario_N, user_N)
 
     plain = _Plain.of(_cells(judge, rows), predicted(data, rows), users=int(positions(user_N)[1]))
     cells: list[Entry] = []
@@ -163,7 +168,8 @@ class _Plain:
         """Its unweighted mean over the cells that are large enough, by metric; none of a metric without such a cell."""
         found = []
         for metric in METRICS:
-            counted = [c for c, cell in enumerate(self.cells) if cell.metric == metric and cell.counts]
+            large = [c for c, cell in enumerate(self.cells) if cell.metric == metric and cell.counts]
+            counted = [c for c in large if math.isfinite(self.value_C[c])]
             if counted:
                 interval = _interval(loss_C[counted].mean(), loss_CB[counted].mean(0), several=self.users > 1)
                 found.append({"group": group.name, "of": group.of, "metric": metric, "cells": len(counted), **interval})

@@ -95,7 +95,7 @@ def importance(groups: Sequence[Report], title: str) -> str:
     y = alt.Y("group:N", sort=order, axis=axis)
     x = alt.X("loss:Q", title=title, axis=alt.Axis(tickCount=6, grid=True))
     base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
-    bars = base.mark_bar(color=BLUE, height=11).encode(x=x)
+    bars = base.mark_bar(color=BLUE, opacity=0.6, height=11).encode(x=x)
     spans = alt.Chart(alt.InlineData(values=known)).encode(y=y, x=alt.X("low:Q", title=title), x2="high:Q")
     zero = alt.Chart(alt.InlineData(values=[{"loss": 0}])).mark_rule(color=RULE).encode(x=x)
     chart = alt.layer(bars, spans.mark_rule(color=INK, strokeWidth=1.5), zero)

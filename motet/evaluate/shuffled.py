@@ -32,6 +32,7 @@ class Group:
     name: str
     of: str  # user, item, context, counts or history
     columns: tuple[tuple[str, int], ...]  # a tensor of the batch and a place on its last axis
+    whole: tuple[str, ...] = ()  # parts of the batch that are its own altogether
 
 
 def groups(layout: Layout) -> list[Group]:
@@ -41,9 +42,11 @@ def groups(layout: Layout) -> list[Group]:
         found.setdefault((of, name), []).append((tensor, place))
     found.pop(("context", "scenario"), None)
     found[HISTORY, HISTORY] = []
+    whole = {(HISTORY, HISTORY): ("history",), ("item", "kind"): ("kind_BC",)}
+    whole |= {("user", field.name): ("user_B",) for field in layout.of("user")[:1]}  # the first is the id
     names = [name for _, name in found]
     return [
-        Group(name if names.count(name) == 1 else f"{name} ({of})", of, tuple(columns))
+        Group(name if names.count(name) == 1 else f"{name} ({of})", of, tuple(columns), whole.get((of, name), ()))
         for (of, name), columns in found.items()
     ]
 
@@ -73,9 +76,7 @@ def _columns(layout: Layout) -> Iterator[tuple[str, str, str, int]]:
 
 def exchange(own: Batch, other: Batch, group: Group) -> Batch:
     """The batch with that group's values of another one of as many rows."""
-    if group.of == HISTORY:
-        return replace(own, history=other.history)
-    changed = {}
+    changed = {name: getattr(other, name) for name in group.whole}
     for name in dict.fromkeys(tensor for tensor, _ in group.columns):
         places = [place for tensor, place in group.columns if tensor == name]
         changed[name] = getattr(own, name).clone()

@@ -1,5 +1,6 @@
 """Permutation importance on a planted log: what decides is found, what says nothing is worth nothing."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 from contracts.toy import Toy
 from numpy.typing import NDArray
 
-from motet.batch import Batch, CellOutput, Ranker
+from motet.batch import Batch, CellOutput
 from motet.data.dataset import Dataset
 from motet.evaluate.importance import importance, sample
 from motet.evaluate.judge import Judge
@@ -44,10 +45,10 @@ class ByPrice:
         return CellOutput(torch.stack([click_BC, click_BC, 3 + price_BC], -1))
 
 
-def found(ranker: Ranker | None = None, **settings: Any) -> Any:
+def found(log: Planted | None = None, **settings: Any) -> Any:
     how = Evaluate(**{"importance_rows": 3000} | settings)
-    judge = Judge(cast(Dataset, Planted()), how, ALL[:0], ALL)
-    return importance(ranker or ByPrice(), judge, lambda logits, scenario, user: logits.astype(np.float64))
+    judge = Judge(cast(Dataset, log or Planted()), how, ALL[:0], ALL)
+    return importance(ByPrice(), judge, lambda logits, scenario, user: logits.astype(np.float64))
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,16 @@ def test_macro_is_the_mean_of_the_large_cells_by_metric(told: Any) -> None:
         assert macro["cells"] == cells
         assert macro["loss"] == pytest.approx(np.mean([loss for loss in losses if loss is not None]))
         assert macro["low"] < macro["loss"] < macro["high"]
+
+
+def test_a_regression_that_train_has_not_seen_is_null_and_no_part_of_the_macro() -> None:
+    log = Planted()
+    log.layout = replace(log.layout, base_rates=((0.5, 0.3, 3.0), (0.5, 0.0, np.nan)))
+    unseen = found(log)
+    assert of(unseen["cells"], scenario="mobile", task="stars", group="price")["loss"] is None
+    macro = of(unseen["macro"], metric="relative_rmse", group="price")
+    assert macro["cells"] == 1
+    assert macro["loss"] == of(unseen["cells"], scenario="desktop", task="stars", group="price")["loss"]
 
 
 def test_the_same_rows_and_shuffles_every_time_and_none_for_none(told: Any) -> None:

@@ -1,13 +1,13 @@
 """Groups of inputs, and rows with one group's values of other rows."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 from contracts.toy import take, toy
 
-from motet.batch import Batch
+from motet.batch import Batch, Field
 from motet.evaluate.shuffled import Group, Shuffled, exchange, feature_of, groups, within
 from motet.model.ranker import Model, Network
 from motet.train.score import score_rows
@@ -42,6 +42,23 @@ def test_every_input_but_the_scenario_is_in_one_group_with_a_name_of_its_own() -
     assert everything - set(columns) == {("context_ids_BK", 0)}  # the scenario
 
 
+def test_keys_and_kinds_go_with_their_ids() -> None:
+    layout = toy().layout
+    kind = Field("kind", "item", layout.table_rows, 3)
+    found = {group.name: group.whole for group in groups(replace(layout, fields=(*layout.fields, kind)))}
+    assert {name: whole for name, whole in found.items() if whole} == {
+        "user": ("user_B",), "kind": ("kind_BC",), "history": ("history",),
+    }  # fmt: skip
+
+
+def test_a_name_that_stands_twice_says_whose_it_is() -> None:
+    layout = toy().layout
+    again = Field("age", "item", layout.table_rows, 3)
+    names = [group.name for group in groups(replace(layout, fields=(*layout.fields, again)))]
+    assert {"age (user)", "age (item)"} <= set(names)
+    assert len(set(names)) == len(names)
+
+
 def test_a_value_and_its_indicator_are_one_feature_as_are_sine_and_cosine() -> None:
     names = ("price", "price missing", "is missing", "hour sin", "hour cos", "weekday cos")
     expected = ["price", "price", "is missing", "hour (UTC)", "hour (UTC)", "weekday (UTC)"]
@@ -54,8 +71,8 @@ def test_only_that_group_changes_and_becomes_the_others(group: Group) -> None:
     found = exchange(own, other, group)
     for f in fields(own):
         mine, theirs, now = (getattr(batch, f.name) for batch in (own, other, found))
-        if f.name == "history":
-            assert now is (theirs if group.of == "history" else mine)
+        if f.name in {"history", "user_B", "kind_BC"}:
+            assert now is (theirs if f.name in group.whole else mine)
         elif f.name != "item_BC":
             places = [place for tensor, place in group.columns if tensor == f.name]
             rest = [place for place in range(mine.shape[-1]) if place not in places]
