@@ -34,6 +34,7 @@ from motet.train.score import score_rows
 RESAMPLES = 200
 """Enough for a standard error within 5 %; the ends of an interval would need more."""
 BATCH = 2048  # rows that are scored at once, at most
+FEWEST = 10  # positives, and negatives, of a cell that is measured; of a regression cell, rows
 METRICS = ("auc", "relative_rmse")
 _SEED = 1301  # of the rows that are taken, and of what is shuffled
 _WIDTH = NormalDist().inv_cdf(0.975)
@@ -54,10 +55,21 @@ class _Cell:
     metric: str
 
     @property
+    def positives(self) -> int | None:
+        return int((self.label_n > 0).sum()) if self.metric == "auc" else None
+
+    @property
+    def able(self) -> bool:
+        """Whether it is measured."""
+        rows = len(self.label_n)
+        if (positives := self.positives) is None:
+            return rows >= FEWEST and math.isfinite(self.mean)
+        return min(positives, rows - positives) >= FEWEST
+
+    @property
     def counts(self) -> bool:
         """Whether a macro average asks for it."""
-        positives = int((self.label_n > 0).sum()) if self.metric == "auc" else None
-        return enough_labels(len(self.label_n), positives)
+        return enough_labels(len(self.label_n), self.positives)
 
     def measure(self, predicted_NT: Floats) -> tuple[float, Statistic]:
         """The metric, and the same as a function of the users' weights."""
@@ -84,23 +96,33 @@ def importance(
         return None
     scenario_N, user_N, tried = data.scenarios(rows), data.users(rows), groups(data.layout)
     others = [rows[within(scenario_N, rng)] for _ in range(how.importance_repeats)]
-
     threads = torch.get_num_threads()
     size = -(-len(rows) // (threads * -(-len(rows) // (threads * BATCH))))  # as much work for each thread
 
     def predicted(asked: Scorable, places: Ints) -> Floats:
         return calibrated(score_rows(ranker, asked, places, batch_size=size), scenario_N, user_N)
 
-    plain = _Plain.of(_cells(judge, rows), predicted(data, rows), users=int(positions(user_N)[1]))
-    cells: list[Entry] = []
+    cells = _cells(judge, rows)
+    able = [cell for cell in cells if cell.able]
+    found = {id(cell): _entry(cell) for cell in cells}
     macro: list[Entry] = []
-    for told, group in enumerate(tried):
+    plain = _Plain.of(able, predicted(data, rows), users=int(positions(user_N)[1]))
+    for cell, value in zip(able, plain.value_C, strict=True):
+        found[id(cell)] |= {"value": _or_none(value), "losses": []}
+    for told, group in enumerate(tried if able else []):
         say(told / len(tried))
         parts = [Shuffled(data, rows, other_N, group) for other_N in others]
         loss_C, loss_CB = plain.losses([predicted(part, np.arange(len(rows))) for part in parts])
-        cells += plain.entries(group, loss_C, loss_CB)
+        for cell, loss in zip(able, plain.each(loss_C, loss_CB), strict=True):
+            found[id(cell)]["losses"].append({"group": group.name} | loss)
         macro += plain.macro(group, loss_C, loss_CB)
-    return {"rows": len(rows), "repeats": how.importance_repeats, "macro": macro, "cells": cells}
+    return {"rows": len(rows), "repeats": how.importance_repeats, "macro": macro, "cells": list(found.values())}
+
+
+def _entry(cell: _Cell) -> Entry:
+    """A cell before it is measured."""
+    named = {"scenario": cell.scenario, "task": cell.task, "metric": cell.metric}
+    return named | {"value": None, "rows": len(cell.row_n), "losses": None}
 
 
 def sample(rows: Ints, scenario_N: Ints, most: int, rng: np.random.Generator) -> Ints:
@@ -138,7 +160,7 @@ def _cells(judge: Judge, rows: Ints) -> list[_Cell]:
 
 @dataclass(frozen=True)
 class _Plain:
-    """Every cell's metric as the rows are, and in every resample."""
+    """The metric of the cells that are measured as the rows are, and in every resample."""
 
     cells: Sequence[_Cell]
     users: int
@@ -155,21 +177,19 @@ class _Plain:
         value_C, value_CB = _measured(self.cells, predicted_RNT, self.users)
         return self.value_C - value_C, self.value_CB - value_CB
 
-    def entries(self, group: Group, loss_C: Floats, loss_CB: Floats) -> list[Entry]:
-        """The group in every cell, null where the metric is not defined."""
+    def each(self, loss_C: Floats, loss_CB: Floats) -> list[Entry]:
+        """What is lost in every cell, with its interval."""
         return [
-            {"scenario": cell.scenario, "task": cell.task, "group": group.name, "metric": cell.metric,
-             "value": _or_none(value), **_interval(loss, loss_B, several=len(np.unique(cell.user_n)) > 1),
-             "rows": len(cell.row_n)}
-            for cell, value, loss, loss_B in zip(self.cells, self.value_C, loss_C, loss_CB, strict=True)
-        ]  # fmt: skip
+            _interval(loss, loss_B, several=len(np.unique(cell.user_n)) > 1)
+            for cell, loss, loss_B in zip(self.cells, loss_C, loss_CB, strict=True)
+        ]
 
     def macro(self, group: Group, loss_C: Floats, loss_CB: Floats) -> list[Entry]:
         """Its unweighted mean over the cells that are large enough, by metric; none of a metric without such a cell."""
         found = []
         for metric in METRICS:
-            large = [c for c, cell in enumerate(self.cells) if cell.metric == metric and cell.counts]
-            counted = [c for c in large if math.isfinite(self.value_C[c])]
+            counted = [c for c, cell in enumerate(self.cells) if cell.metric == metric and cell.counts]
+            counted = [c for c in counted if math.isfinite(self.value_C[c])]
             if counted:
                 interval = _interval(loss_C[counted].mean(), loss_CB[counted].mean(0), several=self.users > 1)
                 found.append({"group": group.name, "of": group.of, "metric": metric, "cells": len(counted), **interval})
@@ -186,7 +206,7 @@ def _measured(cells: Sequence[_Cell], predicted_RNT: Sequence[Floats], users: in
     return value_RC.mean(0), drawn.reshape(*shape, RESAMPLES).mean(0)
 
 
-def _interval(loss: float, loss_B: Floats, *, several: bool) -> dict[str, float | None]:
+def _interval(loss: float, loss_B: Floats, *, several: bool) -> Entry:
     """The loss ± 1.96 standard errors; no interval from one user."""
     half = _WIDTH * standard_error(np.array([loss]), loss_B[None]) if several else math.nan
     return {"loss": _or_none(loss), "low": _or_none(loss - half), "high": _or_none(loss + half)}

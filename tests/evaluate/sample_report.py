@@ -197,14 +197,10 @@ def _importance(cells: list[dict[str, Any]], rng: np.random.Generator) -> dict[s
         ],
         "cells": [
             {key: value for key, value in cell.items() if key in told}
-            | {"group": group, **(lost(worth) if cell["value"] is not None else _NOTHING_LOST)}
-            for group, worth in worths.items()
+            | {"losses": None if cell["value"] is None else [{"group": g} | lost(w) for g, w in worths.items()]}
             for cell in cells
         ],
     }
-
-
-_NOTHING_LOST = dict.fromkeys(("loss", "low", "high"))
 
 
 def _drift(cells: list[dict[str, Any]], rng: np.random.Generator) -> dict[str, Any]:

@@ -61,13 +61,21 @@ def of(entries: list[dict[str, Any]], **wanted: Any) -> dict[str, Any]:
     return entry
 
 
+def lost(told: Any, scenario: str, task: str, group: str) -> dict[str, Any]:
+    """What one cell loses without one group."""
+    return of(of(told["cells"], scenario=scenario, task=task)["losses"], group=group)
+
+
 def test_what_decides_is_worth_much_and_what_says_nothing_about_nothing(told: Any) -> None:
     for scenario in ("desktop", "mobile"):
-        price = of(told["cells"], scenario=scenario, task="click", group="price")
-        assert price["value"] > 0.8
-        assert 0.5 - price["value"] + price["loss"] == pytest.approx(0, abs=0.05)  # without it the model guesses
+        value, price = (
+            of(told["cells"], scenario=scenario, task="click")["value"],
+            lost(told, scenario, "click", "price"),
+        )
+        assert value > 0.8
+        assert value - price["loss"] == pytest.approx(0.5, abs=0.05)  # without it the model guesses
         assert price["low"] > 0.2
-        hour = of(told["cells"], scenario=scenario, task="click", group="hour")
+        hour = lost(told, scenario, "click", "hour")
         assert hour["loss"] == pytest.approx(0, abs=0.02)
         assert hour["low"] < 0 < hour["high"]
 
@@ -79,24 +87,31 @@ def test_what_the_model_does_not_read_is_worth_exactly_nothing(told: Any) -> Non
 
 
 def test_a_regression_loses_its_relative_rmse(told: Any) -> None:
-    price = of(told["cells"], scenario="desktop", task="stars", group="price")
-    assert price["metric"] == "relative_rmse"
-    assert price["value"] > 0.2
-    assert price["low"] > 0.5  # worse than the mean: other rows' prices mislead
+    cell = of(told["cells"], scenario="desktop", task="stars")
+    assert cell["metric"] == "relative_rmse"
+    assert cell["value"] > 0.2
+    assert lost(told, "desktop", "stars", "price")["low"] > 0.5  # worse than the mean: other rows' prices mislead
 
 
 def test_a_cell_of_one_class_is_null(told: Any) -> None:
-    buys = [e for e in told["cells"] if (e["scenario"], e["task"]) == ("mobile", "buy")]
-    assert len(buys) == 9
-    assert {e[key] for e in buys for key in ("value", "loss", "low", "high")} == {None}
+    buy = of(told["cells"], scenario="mobile", task="buy")
+    assert (buy["value"], buy["losses"]) == (None, None)
+    assert buy["rows"] == 1500
+
+
+def test_where_no_cell_has_labels_enough_nothing_is_measured() -> None:
+    few = found(importance_rows=15)
+    assert (few["macro"], {cell["losses"] for cell in few["cells"]}) == ([], {None})
+    assert len(few["cells"]) == 6
 
 
 def test_macro_is_the_mean_of_the_large_cells_by_metric(told: Any) -> None:
     for metric, tasks, cells in (("auc", {"click", "buy"}, 3), ("relative_rmse", {"stars"}, 2)):
         macro = of(told["macro"], group="price", metric=metric)
-        losses = [e["loss"] for e in told["cells"] if e["group"] == "price" and e["task"] in tasks]
+        known = [e for e in told["cells"] if e["task"] in tasks and e["losses"]]
+        losses = [of(e["losses"], group="price")["loss"] for e in known]
         assert macro["cells"] == cells
-        assert macro["loss"] == pytest.approx(np.mean([loss for loss in losses if loss is not None]))
+        assert macro["loss"] == pytest.approx(np.mean(losses))
         assert macro["low"] < macro["loss"] < macro["high"]
 
 
@@ -104,10 +119,10 @@ def test_a_regression_that_train_has_not_seen_is_null_and_no_part_of_the_macro()
     log = Planted()
     log.layout = replace(log.layout, base_rates=((0.5, 0.3, 3.0), (0.5, 0.0, np.nan)))
     unseen = found(log)
-    assert of(unseen["cells"], scenario="mobile", task="stars", group="price")["loss"] is None
+    assert of(unseen["cells"], scenario="mobile", task="stars")["losses"] is None
     macro = of(unseen["macro"], metric="relative_rmse", group="price")
     assert macro["cells"] == 1
-    assert macro["loss"] == of(unseen["cells"], scenario="desktop", task="stars", group="price")["loss"]
+    assert macro["loss"] == lost(unseen, "desktop", "stars", "price")["loss"]
 
 
 def test_the_same_rows_and_shuffles_every_time_and_none_for_none(told: Any) -> None:

@@ -179,8 +179,9 @@ def test_weights_of_voices_and_weights_of_kinds_are_explained_as_what_they_are(h
 
 def test_importance_lists_groups_by_worth_and_marks_what_is_sure() -> None:
     report = sample_report(("mobile", "voice"), ("click", "stars"))
-    entry = next(e for e in report["importance"]["cells"] if (e["group"], e["task"]) == ("price", "click"))
-    entry |= {"loss": 0.0217, "low": 0.0111, "high": 0.0323, "value": 0.742}
+    cell = report["importance"]["cells"][0]
+    cell["value"] = 0.742
+    next(e for e in cell["losses"] if e["group"] == "price").update(loss=0.0217, low=0.0111, high=0.0323)
     html = render(report)
     section = html[html.index('<section id="importance"') : html.index('<section id="drift"')]
     text = Page(section).text
@@ -222,7 +223,7 @@ def test_hostile_and_foreign_names_are_text_everywhere() -> None:
     report |= {"title": HOSTILE, "run": HOSTILE, "machine": {HOSTILE: HOSTILE}, "folder": HOSTILE, "preset": HOSTILE}
     report["data"]["warnings"] = report["data"]["warnings"] + [HOSTILE]
     report["baselines"][0]["label"] = HOSTILE
-    report["importance"]["macro"][0]["group"] = report["importance"]["cells"][0]["group"] = HOSTILE
+    report["importance"]["macro"][0]["group"] = report["importance"]["cells"][0]["losses"][0]["group"] = HOSTILE
     report["drift"]["features"][0]["feature"] = HOSTILE
     page = Page(render(report))
     assert not {"script", "img"} & {tag for tag, _ in page.tags}
@@ -290,6 +291,7 @@ def test_a_large_matrix_is_compact_and_keeps_every_cell() -> None:
     assert '<table class="matrix compact">' in page
     assert page.count('<div class="tile ') == 300
     assert "The first 24 of 270 cells" in page
+    assert "All 5 groups in the first 60 of 300 cells" in page
     assert len(page) < 2_000_000
 
 
