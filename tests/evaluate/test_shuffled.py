@@ -7,6 +7,7 @@ import pytest
 import torch
 from contracts.toy import take, toy
 
+from motet.baselines import BASELINES
 from motet.batch import Batch, Field
 from motet.evaluate.shuffled import Group, Shuffled, exchange, feature_of, groups, within
 from motet.model.ranker import Model, Network
@@ -113,3 +114,21 @@ def test_a_shuffle_keeps_scenarios_and_every_row_once() -> None:
     assert (scenario_N[moved] == scenario_N).all()
     np.testing.assert_array_equal(np.sort(moved), np.arange(500))
     assert (moved != np.arange(500)).mean() > 0.9
+
+
+@pytest.mark.parametrize("name", ["popularity", "item-knn", "target-encoding-static", "target-encoding-running"])
+def test_rankers_that_know_keys_and_counts_score_shuffled_rows(name: str) -> None:
+    ranker = BASELINES[name].fit(toy())
+    plain, moved = score_rows(ranker, toy(), ROWS), within(toy().scenarios(ROWS), np.random.default_rng(2))
+    changed = set()
+    for group in GROUPS:
+        found = score_rows(ranker, Shuffled(toy(), ROWS, ROWS[moved], group), np.arange(len(ROWS)))
+        assert np.isfinite(found).all()
+        changed |= {group.name} if (found != plain).any() else set()
+    reads = {
+        "popularity": {"item", "tags"},
+        "item-knn": {"item", "tags", "history"},
+        "target-encoding-static": {"user", "item", "tags"},
+        "target-encoding-running": {"counts of user", "counts of item"},
+    }
+    assert changed == reads[name]  # an item of other tags is another item: unknown to those who know items by key
