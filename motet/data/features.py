@@ -19,7 +19,7 @@ from motet.settings import nearest
 
 CLOCK = "motet.time"
 """The column of seconds since 1970 that the clock numbers are made from."""
-_CLOCK_NAMES = ("hour sin", "hour cos", "weekday sin", "weekday cos")
+CLOCK_NAMES = ("hour sin", "hour cos", "weekday sin", "weekday cos")
 _DAY = 86_400.0
 _BLOCK = 1 << 16
 
@@ -57,7 +57,7 @@ class OwnerFeatures:
     @property
     def number_names(self) -> tuple[str, ...]:
         names = tuple(name for number in self.numbers for name in number.names)
-        return names + (_CLOCK_NAMES if self.clock else ())
+        return names + (CLOCK_NAMES if self.clock else ())
 
     def apply(self, frame: Frame) -> Packed:
         """Ids and numbers of a frame's rows; a column that the frame lacks counts as missing."""

@@ -14,7 +14,9 @@ from motet.baselines import Baselines
 from motet.data.dataset import Dataset
 from motet.evaluate import compared
 from motet.evaluate.cells import macro, verdict_counts
+from motet.evaluate.drift import drift
 from motet.evaluate.fitting import fittings, in_order
+from motet.evaluate.importance import importance
 from motet.evaluate.jobs import CODE, Jobs, run_jobs
 from motet.evaluate.judge import Judge, positives
 from motet.evaluate.kept import Kept, Scored, key_of
@@ -59,7 +61,8 @@ def evaluate(
     say("bootstrap over users", 0.0)
     cells = judge.cells(joint_RNT, solo_RNT, how.resamples)
     say("ranking", 0.0)
-    joint = Model(run.name, run.model.preset, lambda: run.network, judge.calibration(own.valid))
+    calibrated = judge.calibration(own.valid)
+    joint = Model(run.name, run.model.preset, lambda: run.network, calibrated)
     counted = Counted(data)
     asked: list[tuple[str, Contender]] = [
         (_own_key(run), joint),
@@ -70,6 +73,7 @@ def evaluate(
     )
     rivals = [(one.name, one.label, one.slates(kept) or []) for one in baselines]
     rivals.append((counted.name, counted.label, counted_slates))
+    say("shuffling inputs", 0.0)
     report = {
         "format": "motet-report/1",
         "run": run.name,
@@ -88,6 +92,13 @@ def evaluate(
             {"name": name, "label": label} | entry for name, label, entries in rivals for entry in entries
         ],
         "slices": slices(data, judge.rows, joint_RNT),
+        "importance": kept.one(
+            key_of(("evaluate",), _own_key(run), how.split, how.importance_rows, how.importance_repeats),
+            lambda: importance(run.network, judge, calibrated, say=lambda share: say("shuffling inputs", share)),
+        ),
+        "drift": kept.one(
+            key_of(("data", "evaluate"), data.manifest["fingerprint"], how.split), lambda: drift(data, judge.rows)
+        ),
         "fusion": fusion(run),
         "training": _training(run),
         "controls": compared.controls(judge, jobs, scored, solo_RNT),

@@ -81,6 +81,15 @@ class Kept:
     def write_figures(self, key: str, entries: list[dict[str, Any]]) -> None:
         write_json(self._figures(key), entries)
 
+    def one(self, key: str, compute: Callable[[], dict[str, Any] | None]) -> dict[str, Any] | None:
+        """A single entry under that key, or None, computed and kept where there is none."""
+        entries = self.figures(key)
+        if entries is None:
+            found = compute()
+            entries = [] if found is None else [found]
+            self.write_figures(key, entries)
+        return entries[0] if entries else None
+
     def _logits(self, key: str) -> Path:
         return self.folder / f"{key}.safetensors"
 

@@ -23,16 +23,18 @@ class Evaluate:
     ranking_users: int = 200  # per scenario and kind; 0: no ranking
     ranking_pairs: int = 2_000_000  # candidates scored for ranking in all; fewer users when it would be more
     relevant_task: dict[str, str] = field(default_factory=dict)  # by kind; default: its first binary task
+    importance_rows: int = 2500  # judged rows in which groups of inputs are shuffled, at most; 0: no importance
+    importance_repeats: int = 1  # times that each group is shuffled
     workers: int = 0  # processes for controls; 0: one per core
 
-    @field_validator("seeds", "resamples")
+    @field_validator("seeds", "resamples", "importance_repeats")
     @classmethod
     def _positive(cls, value: int) -> int:
         if value < 1:
             raise ValueError("should be at least 1")
         return value
 
-    @field_validator("ranking_users", "ranking_pairs", "workers")
+    @field_validator("ranking_users", "ranking_pairs", "importance_rows", "workers")
     @classmethod
     def _not_negative(cls, value: int) -> int:
         if value < 0:

@@ -30,6 +30,7 @@ DARK: dict[str, str] = {
 }
 FONT = "Arial, Helvetica, Liberation Sans, Noto Sans, sans-serif"
 MOST_POINTS = 300  # of one learning curve
+MOST_GROUPS = 20  # bars of importance
 MOST_CURVES = 24  # calibration plots on the page
 LARGEST = 1e6
 WORST_NE = 1.25  # a model beyond this is drawn at the edge; its number says how far it is
@@ -69,6 +70,37 @@ def comparison(models: Sequence[Report], metric: str, title: str) -> str:
     chart = alt.layer(ours, halo, texts, dots).properties(width=250, height=alt.Step(24))
     said = "; ".join(f"{row['label']} {row['text']}" for row in sorted(rows, key=lambda r: r["place"]))
     return svg(chart, f"{title}, best first: {said}")
+
+
+def importance(groups: Sequence[Report], title: str) -> str:
+    """Bars of what each group of inputs is worth, with intervals, the most valuable on top; empty without any.
+
+    At most MOST_GROUPS: the page's table has all.
+    """
+    import altair as alt
+
+    worth = [(loss, g) for g in groups if (loss := _drawable(g.get("loss"))) is not None]
+    worth = sorted(worth, key=lambda pair: -pair[0])[:MOST_GROUPS]
+    if not worth:
+        return ""
+    order = [plain(g.get("group")) for _, g in worth]
+    ends = [(_drawable(g.get("low")), _drawable(g.get("high"))) for _, g in worth]
+    rows = [{"group": name, "loss": loss} for name, (loss, _) in zip(order, worth, strict=True)]
+    known = [
+        {"group": name, "low": low, "high": high}
+        for name, (low, high) in zip(order, ends, strict=True)
+        if low is not None and high is not None
+    ]
+    axis = alt.Axis(title=None, labelLimit=230, domain=False, ticks=False, labelPadding=8)
+    y = alt.Y("group:N", sort=order, axis=axis)
+    x = alt.X("loss:Q", title=title, axis=alt.Axis(tickCount=6, grid=True))
+    base = alt.Chart(alt.InlineData(values=rows)).encode(y=y)
+    bars = base.mark_bar(color=BLUE, opacity=0.6, height=11).encode(x=x)
+    spans = alt.Chart(alt.InlineData(values=known)).encode(y=y, x=alt.X("low:Q", title=title), x2="high:Q")
+    zero = alt.Chart(alt.InlineData(values=[{"loss": 0}])).mark_rule(color=RULE).encode(x=x)
+    chart = alt.layer(bars, spans.mark_rule(color=INK, strokeWidth=1.5), zero)
+    said = "; ".join(f"{name} {number(loss)}" for name, (loss, _) in zip(order, worth, strict=True))
+    return svg(chart.properties(width=480, height=alt.Step(22)), f"{title}, largest first: {said}")
 
 
 def learning(points: Sequence[Report]) -> str:

@@ -17,6 +17,7 @@ from motet.evaluate import plots, words
 from motet.evaluate.matrix import Matrix, matrix, pair
 from motet.evaluate.ranked import metrics, ranked
 from motet.evaluate.sentence import headline, sentence
+from motet.evaluate.weighed import macros, weights
 from motet.evaluate.words import COMPARED, SIGNS, Report, finite, label_of, part_of, rows_of
 
 __all__ = ["render", "sentence"]
@@ -26,6 +27,7 @@ COMPACT_CELLS = 80
 LOWEST_SCALE = 0.02  # the interval bars' scale reaches at least ±this
 Pair = tuple[str, str]
 MACROS = ("auc", "gauc", "log_loss", "ne", "ece", "rmse")
+LOST = {"auc": "macro AUC lost without it", "relative_rmse": "macro relative RMSE lost without it"}
 LOWER_IS_BETTER = {"log_loss", "ne", "ece", "rmse"}
 
 
@@ -98,9 +100,21 @@ def render(report: Report) -> str:
             ranked=ranked(report),
             ranking_metrics=metrics(report),
             positives=_positives(report, cells),
+            importance=part_of(report, "importance"),
+            weights=weights(report),
+            worth=_charts([plots.importance(rows, LOST[metric]) for metric, rows in macros(report) if metric in LOST]),
+            drift=part_of(report, "drift"),
+            drifted=_drifted(rows_of(part_of(report, "drift"), "features")),
             dark_css=Markup(plots.dark_css()),
         )
     )
+
+
+def _drifted(features: Sequence[Report]) -> list[tuple[str, list[Report]]]:
+    """Features and history, then the running counts, which grow with the log: a table of each that there is."""
+    counts = [row for row in features if row.get("of") == "counts"]
+    others = [row for row in features if row.get("of") != "counts"]
+    return [(name, rows) for name, rows in (("features", others), ("running counts", counts)) if rows]
 
 
 def _models(report: Report) -> list[Compared]:

@@ -66,6 +66,9 @@ GLOSSARY: dict[str, str] = {
     "coverage@K": "Share of the catalogue that appears in somebody's first K.",
     "diversity@K": "How unlike each other the items of one list are; higher is more varied.",
     "novelty@K": "How rare the shown items are in the train split; higher is less popular.",
+    "importance": "What a cell's metric loses when a group of inputs is shuffled among the rows of each scenario.",
+    "PSI": "Population stability index: Σ (judged share − train share) · ln(judged share / train share) over a "
+    "feature's bins. Below 0.1 stable, from 0.25 on a large shift.",
     "share of the way": "(1 − NE of the model) / (1 − NE of the ceiling): 0 % is the base rate, 100 % the ceiling.",
 }
 

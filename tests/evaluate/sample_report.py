@@ -85,6 +85,8 @@ def sample_report(
             "parameters": 1_204_113,
         },
         "data": _data(scenarios, tasks, rng),
+        "importance": _importance(cells, rng),
+        "drift": _drift(cells, rng),
     }
 
 
@@ -171,6 +173,53 @@ def _ranking(rng: np.random.Generator, scenario: str, kind: str) -> dict[str, An
     task = "purchase" if kind == "goods" else "like"
     told = {"scenario": scenario, "kind": kind, "relevant_task": task, "users": 412}
     return {**told, **{name: float(rng.uniform(0.05, 0.5)) for name in names}, "novelty@10": 8.21}
+
+
+INPUTS = {"user_id": "user", "age": "user", "price": "item", "counts of item": "counts", "history": "history"}
+
+
+def _importance(cells: list[dict[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
+    """The first group of inputs is worth nothing, each next one more; the last cell has one class only."""
+
+    def lost(worth: float) -> dict[str, float]:
+        loss = worth + float(rng.normal(0, 0.0005))
+        return {"loss": loss, "low": loss - 0.004, "high": loss + 0.004}
+
+    worths = {group: 0.012 * i for i, group in enumerate(INPUTS)}
+    told = {"scenario", "task", "metric", "value", "rows"}
+    return {
+        "rows": 2500,
+        "repeats": 1,
+        "macro": [
+            {"group": group, "of": INPUTS[group], "metric": metric, "cells": 3, **lost(worth)}
+            for group, worth in worths.items()
+            for metric in ("auc", "relative_rmse")
+        ],
+        "cells": [
+            {key: value for key, value in cell.items() if key in told}
+            | {"losses": None if cell["value"] is None else [{"group": g} | lost(w) for g, w in worths.items()]}
+            for cell in cells
+        ],
+    }
+
+
+def _drift(cells: list[dict[str, Any]], rng: np.random.Generator) -> dict[str, Any]:
+    """A price that shifted, a new item in ten; counts that grew; the first cell's rate moved."""
+    shifts = {"price": (0.41, "large shift"), "item_id": (0.12, "some shift"), "age": (0.01, None)}
+    shares = dict.fromkeys(("missing_train", "missing", "unknown_train", "unknown", "new"))
+    features = [
+        {"feature": name, "of": "item", "psi": psi, "by_chance": 0.004, **shares, "flag": flag}
+        for name, (psi, flag) in shifts.items()
+    ]
+    features[1] |= {"unknown_train": 0.002, "unknown": 0.11, "new": 0.1}
+    counts = {"feature": "item: impressions", "of": "counts", "psi": 1.2, "by_chance": 0.003, **shares}
+    rates = [
+        {"scenario": c["scenario"], "task": c["task"], "train": 0.1, "judged": 0.1 + float(rng.normal(0, 0.002)),
+         "p_holm": 1.0, "flag": None}
+        for c in cells
+    ]  # fmt: skip
+    rates[0] |= {"judged": 0.2, "p_holm": 0.0003, "flag": "moved"}
+    return {"features": [*features, counts | {"flag": "large shift"}], "cells": rates}
 
 
 def _data(scenarios: tuple[str, ...], tasks: tuple[str, ...], rng: np.random.Generator) -> dict[str, Any]:

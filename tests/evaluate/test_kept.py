@@ -40,6 +40,14 @@ def test_a_key_is_of_the_parts_the_version_and_the_code(monkeypatch: pytest.Monk
     assert key != key_of(("data",), "one")
 
 
+def test_a_single_entry_or_none_is_computed_once(tmp_path: Path) -> None:
+    folder, entry = Kept(tmp_path), {"rows": 3}
+    assert folder.one("a", lambda: entry) == entry
+    assert folder.one("b", lambda: None) is None
+    for key, expected in (("a", entry), ("b", None)):
+        assert folder.one(key, lambda: pytest.fail("computed again")) == expected
+
+
 @pytest.mark.parametrize(("name", "read"), [("a.safetensors", Kept.read), ("a.json", Kept.figures)])
 def test_a_damaged_file_is_named(tmp_path: Path, name: str, read: Callable[[Kept, str], Any]) -> None:
     (tmp_path / name).write_bytes(b"{")
@@ -65,7 +73,9 @@ def test_a_second_evaluation_fits_and_ranks_nothing_and_says_the_same(
         return []
 
     monkeypatch.setattr(slates, "ranking", ranking)
+    for name in ("importance", "drift"):
+        monkeypatch.setattr(evaluation, name, lambda *_, **__: pytest.fail("computed again"))
     second = evaluation.evaluate(load_run(trained), how, blend)
     assert asked == [[]]
     assert {**second, "seconds": 0} == {**first, "seconds": 0}
-    assert all(first[part] for part in ("ranking", "ranking_baselines", "baselines"))
+    assert all(first[part] for part in ("ranking", "ranking_baselines", "baselines", "importance", "drift"))

@@ -38,11 +38,25 @@ def test_models_without_the_metric_are_left_out_and_none_at_all_is_no_chart() ->
     assert plots.calibrations([{"scenario": "a", "task": "b", "curve": []}]) == []
 
 
+def test_importance_shows_the_most_valuable_first_with_intervals_where_there_are_any() -> None:
+    macro = [g for g in sample_report()["importance"]["macro"] if g["metric"] == "auc"]
+    svg = plots.importance(macro, "AUC lost")
+    label = ElementTree.fromstring(svg).get("aria-label", "")
+    assert label.startswith("AUC lost, largest first: history 0.04")
+    assert label.index("history") < label.index("counts of item") < label.index("user_id")
+    bare = plots.importance([{**g, "low": None, "high": None} for g in macro], "AUC lost")
+    assert bare.count("<path") < svg.count("<path") or bare.count("<line") < svg.count("<line")
+    many = plots.importance([{"group": f"g{i}", "loss": i / 100} for i in range(99)], "x")
+    assert ("g98" in many, "g79" in many, "g78" in many) == (True, True, False)
+    assert plots.importance([{"group": "a", "loss": None}], "x") == plots.importance([], "x") == ""
+
+
 def test_hostile_names_stay_text() -> None:
     curve = [{"probability": 0.1, "observed": 0.2, "rows": 5}]
     (calibration,) = plots.calibrations([{"scenario": HOSTILE, "task": HOSTILE, "curve": curve}])
+    worth = plots.importance([{"group": HOSTILE, "loss": 0.1, "low": 0.0, "high": 0.2}], HOSTILE)
     named = plots.comparison([{"label": HOSTILE, "group": "this run", "macro": {"auc": 0.7}}], "auc", HOSTILE)
-    for svg in (calibration, named):
+    for svg in (calibration, worth, named):
         assert not [e for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("script")]
         assert HOSTILE[:20] in "".join(ElementTree.fromstring(svg).itertext())
 
@@ -68,6 +82,7 @@ def test_a_long_learning_curve_is_thinned() -> None:
 def test_every_colour_that_is_drawn_has_a_dark_twin() -> None:
     report = sample_report()
     drawn = [plots.comparison(models(), "auc", "x"), plots.learning(report["learning"])]
+    drawn += [plots.importance(report["importance"]["macro"], "x")]
     drawn += plots.calibrations(report["calibration"][:2])
     colours = set(re.findall(r'(?:fill|stroke)="(#\w+|black|white)"', "".join(drawn)))
     assert colours

@@ -95,6 +95,8 @@ def test_the_sections_stand_in_reading_order_behind_the_sentence(html: str) -> N
         "learning",
         "ranking",
         "slices",
+        "importance",
+        "drift",
         "data",
         "run",
         "glossary",
@@ -175,12 +177,54 @@ def test_weights_of_voices_and_weights_of_kinds_are_explained_as_what_they_are(h
     assert 'aria-label="goods 0.25, content 0.75"' in page
 
 
+def test_importance_lists_groups_by_worth_and_marks_what_is_sure() -> None:
+    report = sample_report(("mobile", "voice"), ("click", "stars"))
+    cell = report["importance"]["cells"][0]
+    cell["value"] = 0.742
+    next(e for e in cell["losses"] if e["group"] == "price").update(loss=0.0217, low=0.0111, high=0.0323)
+    html = render(report)
+    section = html[html.index('<section id="importance"') : html.index('<section id="drift"')]
+    text = Page(section).text
+    places = [
+        section.index(f'scope="row">{name}<') for name in ("history", "counts of item", "price", "age", "user_id")
+    ]
+    assert places == sorted(places)
+    assert "AUC 0.742 loses +0.022 [+0.011, +0.032]" in section
+    assert re.search(r'class="best" style="--s:\d+%"[^>]*>\+0\.022<', section)
+    assert "on 2,500 judged rows" in text
+    nothing = re.search(r'scope="row">user_id<.*?</tr>', section, re.DOTALL)
+    assert nothing
+    assert 'class="best"' not in nothing[0]
+    assert nothing[0].count("<td") == 1 + 4 + 4  # of; macro and interval of two metrics; four cells, one of them null
+    assert ">–</td>" in nothing[0]
+
+
+def test_drift_flags_what_shifted_and_keeps_running_counts_apart() -> None:
+    html = render(sample_report(("mobile",), ("click", "stars")))
+    section = html[html.index('<section id="drift"') : html.index('<section id="data"')]
+    text = Page(section).text
+    assert re.search(r"price item large shift 0\.410", text)
+    assert re.search(r"age item – 0\.010", text)
+    assert re.search(r"item_id item some shift 0\.120 0\.004 – – 0 % 11 % 10 %", text)
+    assert (
+        text.index("item_id") < text.index("Running counts, which grow with the log") < text.index("item: impressions")
+    )
+    assert re.search(r"mobile × click moved 0\.100 0\.200 <0\.001", text)
+
+
+def test_a_report_without_importance_and_drift_says_so() -> None:
+    page = Page(render({**sample_report(("a",), ("b", "c")), "importance": None, "drift": None}))
+    assert "– No inputs were shuffled." in page.text
+
+
 def test_hostile_and_foreign_names_are_text_everywhere() -> None:
     names = (HOSTILE, '"><img src=x onerror=alert(1)>', "手机应用", "{{ 7 * 7 }}", "</style><b>")
     report = sample_report(names, (HOSTILE, "点赞", "' onmouseover='alert(1)"))
     report |= {"title": HOSTILE, "run": HOSTILE, "machine": {HOSTILE: HOSTILE}, "folder": HOSTILE, "preset": HOSTILE}
     report["data"]["warnings"] = report["data"]["warnings"] + [HOSTILE]
     report["baselines"][0]["label"] = HOSTILE
+    report["importance"]["macro"][0]["group"] = report["importance"]["cells"][0]["losses"][0]["group"] = HOSTILE
+    report["drift"]["features"][0]["feature"] = HOSTILE
     page = Page(render(report))
     assert not {"script", "img"} & {tag for tag, _ in page.tags}
     assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
@@ -247,6 +291,7 @@ def test_a_large_matrix_is_compact_and_keeps_every_cell() -> None:
     assert '<table class="matrix compact">' in page
     assert page.count('<div class="tile ') == 300
     assert "The first 24 of 270 cells" in page
+    assert "All 5 groups in the first 60 of 300 cells" in page
     assert len(page) < 2_000_000
 
 

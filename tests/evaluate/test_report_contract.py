@@ -18,6 +18,8 @@ TOP = [
     "ranking",
     "ranking_baselines",
     "slices",
+    "importance",
+    "drift",
     "fusion",
     "training",
 ]
@@ -30,6 +32,8 @@ MACRO = {"auc", "gauc", "log_loss", "ne", "ece", "rmse"}
 RANKING = {"scenario", "kind", "relevant_task", "users", "ndcg@10", "recall@10", "precision@10", "hit@10", "mrr",
            "coverage@10", "diversity@10", "novelty@10"}  # fmt: skip
 SLICE = {"slice", "scenario", "task", "metric", "value", "rows"}
+WORTH = {"group", "loss", "low", "high"}
+DRIFT = {"feature", "of", "psi", "by_chance", "missing_train", "missing", "unknown_train", "unknown", "new", "flag"}
 TRAINING = {"rows_per_second", "seconds", "epochs", "peak_rss_mb", "parameters"}
 
 
@@ -57,6 +61,22 @@ def test_the_report_has_exactly_the_fields_of_the_contract(report: Any, trained:
     assert all(list(e["weights"]) == ["shared", "scenario", "task", "cell"] for e in report["fusion"])
     assert all(abs(sum(e["weights"].values()) - 1) < 1e-3 for e in report["fusion"])
     assert set(report["training"]) == TRAINING
+    worth, drift = report["importance"], report["drift"]
+    assert list(worth) == ["rows", "repeats", "macro", "cells"]
+    assert all(set(entry) == {*WORTH, "of", "metric", "cells"} for entry in worth["macro"])
+    for entry, cell in zip(worth["cells"], report["cells"], strict=True):
+        assert set(entry) == {"scenario", "task", "metric", "value", "rows", "losses"}
+        assert [entry[key] for key in ("scenario", "task", "metric")] == [
+            cell[key] for key in ("scenario", "task", "metric")
+        ]
+    click = worth["cells"][0]["losses"]
+    assert all(set(loss) == WORTH for loss in click)
+    expected = {"user_id", "language (user)", "language (item)", "price", "hour (UTC)", "history"}
+    assert {loss["group"] for loss in click} > expected
+    assert list(drift) == ["features", "cells"]
+    assert all(set(entry) == DRIFT for entry in drift["features"])
+    assert [(c["scenario"], c["task"]) for c in drift["cells"]] == [(c["scenario"], c["task"]) for c in report["cells"]]
+    assert all(set(entry) == {"scenario", "task", "train", "judged", "p_holm", "flag"} for entry in drift["cells"])
 
 
 def test_what_does_not_apply_is_null_and_what_does_is_not(report: Any) -> None:
