@@ -20,6 +20,7 @@ from motet.data.clock import moment
 from motet.data.context import Common
 from motet.data.context import read as read_context
 from motet.data.features import FeatureSet, Packed
+from motet.data.friends import friend_kinds, own_items
 from motet.data.history import Events
 from motet.data.inline import InlineHistory, inline_history
 from motet.data.keys import Keys
@@ -205,6 +206,11 @@ class Dataset:
         """Items that a user has been shown (strictly before a time), ascending."""
         return np.unique(self.shown.to(np.array([user]), np.array([before]))[1])
 
+    def oneself(self, users: Ints) -> tuple[Ints, Ints]:
+        """(request, item) of the users who are items themselves (friends), by request."""
+        item_B = self._own_items_U[users]
+        return np.flatnonzero(item_B), item_B[item_B > 0]
+
     def user_row(self, key: str) -> int:
         """Row of a user by key, 1 if unknown."""
         return self.user_names.row(key)
@@ -279,6 +285,12 @@ class Dataset:
             self.events,
             self.stored_events,
         )
+
+    @cached_property
+    def _own_items_U(self) -> Ints:
+        friends = friend_kinds(self.schema)
+        friend = self.layout.kinds.index(friends[0]) if friends else None
+        return own_items(self.user_names, self.item_names, self.items.kind_I.numpy(), friend)
 
     @cached_property
     def _untold_context(self) -> Packed:
