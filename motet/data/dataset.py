@@ -208,6 +208,8 @@ class Dataset:
 
     def oneself(self, users: Ints) -> tuple[Ints, Ints]:
         """(request, item) of the users who are items themselves (friends), by request."""
+        if not friend_kinds(self.schema):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
         item_B = self._own_items_U[users]
         return np.flatnonzero(item_B), item_B[item_B > 0]
 
@@ -288,9 +290,9 @@ class Dataset:
 
     @cached_property
     def _own_items_U(self) -> Ints:
-        friends = friend_kinds(self.schema)
-        friend = self.layout.kinds.index(friends[0]) if friends else None
-        return own_items(self.user_names, self.item_names, self.items.kind_I.numpy(), friend)
+        (kind,) = friend_kinds(self.schema)
+        of_friends_I = self.items.kind_I.numpy() == self.layout.kinds.index(kind)
+        return own_items(self.user_names, self.item_names, of_friends_I)
 
     @cached_property
     def _untold_context(self) -> Packed:

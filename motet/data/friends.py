@@ -7,7 +7,7 @@ feature are the user's, the others are missing. Nobody is a candidate of a reque
 import numpy as np
 import polars as pl
 
-from motet.data.arrays import Ints
+from motet.data.arrays import Bools, Ints
 from motet.data.keys import Keys
 from motet.data.vocab import FIRST_KEY
 from motet.errors import InputError
@@ -46,12 +46,8 @@ def with_friends(items: pl.DataFrame | None, users: pl.DataFrame | None, schema:
     return pl.concat([items, friends], how="diagonal_relaxed")
 
 
-def own_items(users: Keys, items: Keys, kind_I: Ints, friend: int | None) -> Ints:
+def own_items(users: Keys, items: Keys, of_friends_I: Bools) -> Ints:
     """The row of the items table that each row of the users table is, 0 where it is none. [U]"""
-    keys = users.all()
-    rows_U = np.zeros(FIRST_KEY + len(keys), np.int64)
-    if friend is not None:
-        found = items.rows(pl.Series(keys, dtype=pl.String))
-        rows_U[FIRST_KEY:] = np.where(kind_I[found] == friend, found, 0)
-        rows_U[rows_U < FIRST_KEY] = 0
-    return rows_U
+    rows_U = items.rows(pl.Series(users.all(), dtype=pl.String))
+    none = np.zeros(FIRST_KEY, np.int64)
+    return np.concatenate([none, np.where((rows_U >= FIRST_KEY) & of_friends_I[rows_U], rows_U, 0)])
