@@ -38,13 +38,13 @@ WORLD = World(
     ),
     reactions=(
         Reaction(task="click", label="clicked", kinds=("goods", "content"), base=-1.3, readiness=0.9),
-        Reaction(task="cart", label="carted", kinds=("goods",), base=-3.0, quality=0.65),
+        Reaction(task="cart", label="carted", kinds=("goods",), base=-2.5, quality=0.65),
         Reaction(
-            task="purchase", label="bought", kinds=("goods",), base=-2.2, attention=0.0, after="click", delay=DELAY
+            task="purchase", label="bought", kinds=("goods",), base=-1.6, attention=0.0, after="click", delay=DELAY
         ),
         Reaction(task="helpful", label="helped", kinds=("review",), base=-1.9, taste=1.2, quality=1.0),
         Reaction(
-            task="stars", label="rating", kinds=("goods",), base=2.7, taste=0.9, readiness=0.3, language=0.0,
+            task="stars", label="rating", kinds=("goods",), base=2.3, taste=1.4, readiness=0.3, language=0.0,
             attention=0.0, after="purchase", delay=DELAY, stars=True,
         ),
     ),
