@@ -5,19 +5,23 @@ PEERS := .venv-peers
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check bench bench-peers setup clean
+.PHONY: demo examples test check bench bench-peers setup clean
 
 BENCHMARKS := throughput prepare scaling memory scoring metrics predict from_lightgbm
+EXAMPLES := ecommerce social voice
 
 demo: setup  ## data, training, the matrix of cells, slates and a report in about two minutes
 	$(BIN)/motet demo
+
+examples: setup  ## a shop with reviews, a social network, voice services: one after the other
+	for name in $(EXAMPLES); do $(BIN)/python examples/$$name/run.py || exit 1; done
 
 test: setup  ## every test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadscope
 
 check: setup  ## lint, types, layers: seconds
-	$(BIN)/ruff format --check motet tests benchmarks docs
-	$(BIN)/ruff check motet tests benchmarks docs
+	$(BIN)/ruff format --check motet tests benchmarks docs examples
+	$(BIN)/ruff check motet tests benchmarks docs examples
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_layers.py
 
@@ -48,3 +52,4 @@ $(READY): pyproject.toml constraints.txt
 
 clean:  ## remove what the commands made
 	rm -rf $(VENV) $(PEERS) motet-demo .mypy_cache .ruff_cache
+	for name in $(EXAMPLES); do (cd examples/$$name && rm -rf data prepared runs); done

@@ -72,7 +72,7 @@ UNCOMMENTED = {
     ("scenarios", "screen"): "what one sees there; part of the scenario's prior",
     ("scenarios", "slate_size"): "items per slate; part of the prior, and the default of `motet recommend`",
     ("kinds", "name"): "a value of the kind column",
-    ("kinds", "table"): "`users` (friends) is not supported yet and refused",
+    ("kinds", "table"): "`users`: every user is an item of this kind, see [your data](your-data.md#kinds)",
     ("tasks", "name"): "what the report calls it",
     ("tasks", "label"): "the column of the impressions that holds it; empty means unobserved",
     ("tasks", "form"): "a probability, or a value",

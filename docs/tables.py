@@ -201,7 +201,8 @@ def rewritten(text: str, makers: Mapping[str, Callable[[], str]]) -> str:
 
 def pages() -> list[Path]:
     """Every page a person reads."""
-    return [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+    found = (sorted(ROOT.glob(pattern)) for pattern in ("*.md", "docs/**/*.md", "examples/*/*.md"))
+    return [path for some in found for path in some]
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from motet.data.clock import moment
 from motet.data.context import Common
 from motet.data.context import read as read_context
 from motet.data.features import FeatureSet, Packed
+from motet.data.friends import friend_kinds, own_items
 from motet.data.history import Events
 from motet.data.inline import InlineHistory, inline_history
 from motet.data.keys import Keys
@@ -205,6 +206,13 @@ class Dataset:
         """Items that a user has been shown (strictly before a time), ascending."""
         return np.unique(self.shown.to(np.array([user]), np.array([before]))[1])
 
+    def oneself(self, users: Ints) -> tuple[Ints, Ints]:
+        """(request, item) of the users who are items themselves (friends), by request."""
+        if not friend_kinds(self.schema):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        item_B = self._own_items_U[users]
+        return np.flatnonzero(item_B), item_B[item_B > 0]
+
     def user_row(self, key: str) -> int:
         """Row of a user by key, 1 if unknown."""
         return self.user_names.row(key)
@@ -279,6 +287,12 @@ class Dataset:
             self.events,
             self.stored_events,
         )
+
+    @cached_property
+    def _own_items_U(self) -> Ints:
+        (kind,) = friend_kinds(self.schema)
+        of_friends_I = self.items.kind_I.numpy() == self.layout.kinds.index(kind)
+        return own_items(self.user_names, self.item_names, of_friends_I)
 
     @cached_property
     def _untold_context(self) -> Packed:

@@ -61,9 +61,6 @@ def find_scenarios(impressions: Table, schema: Schema) -> tuple[tuple[Scenario, 
 
 def find_kinds(items: pl.DataFrame, schema: Schema) -> Kinds:
     """The schema's kinds, or those of the items with the commonest first; an item without one gets the commonest."""
-    if friends := [kind.name for kind in schema.kinds if kind.table == "users"]:
-        message = f"not supported yet: kind {friends[0]!r} lives in the users table"
-        raise InputError(message, where="kinds", fix="leave that kind out; candidates come from the items table")
     column = schema.columns.kind
     if column is None:
         return _one_kind(items, schema)

@@ -6,7 +6,7 @@ streamed to the disk, the other tables are in memory.
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from motet.data.clock import seconds_of
 from motet.data.coded import Coded
 from motet.data.files import RawTables, Scan, SourceFile, column_names, join_files, read_columns, refused, resolve
 from motet.data.files import source_file as described
+from motet.data.friends import with_friends
 from motet.data.sources import READERS
 from motet.data.store import Table, Writer
 from motet.errors import InputError
@@ -48,7 +49,7 @@ def read_tables(schema: Schema, base: Path, folder: Path, *, batch_rows: int = B
         tables = _from_files(schema, base, folder, batch_rows)
     if tables.impressions.height == 0:
         raise InputError("the impressions table has no rows", where=_name(schema, "impressions"), fix="check the log")
-    return tables
+    return replace(tables, items=with_friends(tables.items, tables.users, schema))
 
 
 def times_of(impressions: Table, schema: Schema) -> npt.NDArray[np.float64]:

@@ -1,9 +1,10 @@
 """Requests that are judged: who asks when, among which items, what is relevant, and how well each ranker orders it.
 
 Candidates of a request are the items of the scenario that had been shown there strictly before it, without those that
-the user had been shown before. An item first shown by the request itself is none: that it is there would tell what is
-relevant. Where a time is a place in a user's own sequence (a split by `leave_last_out`) it says nothing of others'
-items, and all of the scenario's are there from the start. Relevant are the candidates on which the task happened.
+the user had been shown before and without the user, where users are items. An item first shown by the request itself is
+none: that it is there would tell what is relevant. Where a time is a place in a user's own sequence (a split by
+`leave_last_out`) it says nothing of others' items, and all of the scenario's are there from the start. Relevant are the
+candidates on which the task happened.
 
 Shapes: U requests, C candidates, K list positions, E (request, candidate) pairs.
 """
@@ -40,7 +41,7 @@ class Requests:
     first_C: Floats  # when each item became available
     row_U: Ints  # the impression whose user and context a request has
     time_U: Floats
-    seen_E: tuple[Ints, Ints]  # (request, candidate) that the user had been shown before
+    seen_E: tuple[Ints, Ints]  # (request, candidate) that the user had been shown before, or is
     relevant_E: tuple[Ints, Ints]  # (request, candidate) on which the task happened, open ones only
 
     @classmethod
@@ -61,6 +62,7 @@ class Requests:
         item_C = data.catalogue(s, kind, before=None if by_place else float(time_U.max(initial=-np.inf)))
         first_C = np.full(len(item_C), -np.inf) if by_place else data.shown.first(s, item_C)
         seen_E = data.shown.to(data.users(row_U), time_U, s if data.events.scenarios else None)
+        seen_E = _both(seen_E, data.oneself(data.users(row_U)))
         seen_E, relevant_E = _known(*seen_E, item_C), _known(place_U[relevant_E[0]], relevant_E[1], item_C)
         request_E, candidate_E = relevant_E
         open_E = first_C[candidate_E] < time_U[request_E]
@@ -128,6 +130,10 @@ def _shortlists(
     chunks = _chunks(asked.time_U, max(1, pairs // max(items, 1)))
     while some := list(islice(chunks, CHUNKS)):
         yield from in_threads(shortlists, some)
+
+
+def _both(some_E: tuple[Ints, Ints], others_E: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    return np.concatenate([some_E[0], others_E[0]]), np.concatenate([some_E[1], others_E[1]])
 
 
 def _known(request_E: Ints, item_E: Ints, item_C: Ints) -> tuple[Ints, Ints]:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from motet.data.arrays import Floats, Ints
+from motet.data.dataset import Dataset
 from motet.data.vocab import FIRST_KEY
 from motet.runtime import in_threads
 from motet.scoring.blend import Blend
@@ -117,8 +118,7 @@ def _ranked(run: Run, blend: Blend, users: Ints, one: _List) -> pl.DataFrame:
     mask_T = blend.applicable(layout.kinds[one.kind])
     values_UCT = run.predict(users, s, item_C, chunk=PAIRS, context=one.context)
     score_UC = blend.score(values_UCT, s, mask_T)
-    if not one.seen and len(item_C):
-        request_E, item_E = data.shown.to(users, np.full(len(users), np.inf))
+    for request_E, item_E in _left_out(data, users, seen=one.seen) if len(item_C) else []:
         place_E = np.searchsorted(item_C, item_E).clip(max=len(item_C) - 1)
         here_E = item_C[place_E] == item_E
         score_UC[request_E[here_E], place_E[here_E]] = -np.inf
@@ -142,6 +142,12 @@ def _ranked(run: Run, blend: Blend, users: Ints, one: _List) -> pl.DataFrame:
         },
         schema_overrides={"score": pl.Float32},
     )
+
+
+def _left_out(data: Dataset, users: Ints, *, seen: bool) -> list[tuple[Ints, Ints]]:
+    """(request, item) of what nobody is to get: oneself, and what one has been shown."""
+    own = data.oneself(users)
+    return [own] if seen else [own, data.shown.to(users, np.full(len(users), np.inf))]
 
 
 def _float(values: Floats) -> Any:

@@ -84,6 +84,7 @@ def recommend(
     left_out = np.array([known_item(data, item) for item in exclude], np.int64)
     if not seen:
         left_out = np.union1d(left_out, data.seen(row) if events is None else events.item)
+    left_out = np.union1d(left_out, data.oneself(np.array([row]))[1])
     request = _Request(row, user, s, events, left_out, data.read_context(context or {}), at)
     size, chosen = n or layout.scenarios[s].slate_size, chosen_kinds(layout, blend, s, kinds)
     return [_slate(run, blend, request, k, size, part(say, done, len(chosen))) for done, k in enumerate(chosen)]

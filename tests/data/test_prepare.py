@@ -252,13 +252,6 @@ def test_one_kind_only_needs_no_kind_column(base):
     assert {"scenario", "kind"}.isdisjoint(field.name for field in layout.fields)
 
 
-def test_friends_are_refused_for_now(base):
-    with pytest.raises(InputError, match="not supported yet"):
-        prepare(
-            shop.schema(kinds=[{"name": "goods"}, {"name": "friend", "table": "users"}]), SETTINGS, base, base / "p"
-        )
-
-
 def test_scenarios_are_found_in_the_data_the_commonest_first(base):
     prepare(shop.schema(scenarios=[]), SETTINGS, base, base / "p")
     assert [scenario.name for scenario in Dataset.open(base / "p").layout.scenarios] == ["mobile", "voice"]

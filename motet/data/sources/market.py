@@ -134,7 +134,7 @@ def generate(market: Market) -> Tables:
     item_ids = _item_ids(market)
     return Tables(
         impressions=_impressions_table(truth, item_ids, start, ceilings),
-        users=_users_table(users, start),
+        users=users_table(users, start),
         items=_items_table(items, item_ids, start).hstack(describe(items, words)),
         truth=truth,
     )
@@ -165,15 +165,15 @@ def _impressions_table(
     predictions = {f"{name}_{task}": ceiling[task] for name, ceiling in ceilings.items() for task in TASKS}
     return pl.DataFrame(
         {
-            "request_id": _ids("r", shown.request, 7),
-            "user_id": _ids("u", shown.user, 5),
+            "request_id": ids("r", shown.request, 7),
+            "user_id": ids("u", shown.user, 5),
             "item_id": item_ids.gather(shown.item),
             "time": start + shown.seconds,
-            "surface": _names(SCENARIOS, shown.scenario),
+            "surface": named(SCENARIOS, shown.scenario),
             "position": shown.position.astype(np.int32),
             "propensity": shown.propensity,
-            "connection": _names(CONNECTIONS, shown.connection),
-            "campaign": _names(("none", "weekend sale"), shown.weekend.astype(np.int64)),
+            "connection": named(CONNECTIONS, shown.connection),
+            "campaign": named(("none", "weekend sale"), shown.weekend.astype(np.int64)),
             "days_listed": shown.age.astype(np.int32),
             **{name: pl.Series(values, nan_to_null=True).cast(pl.Int8) for name, values in labels.items()},
             "rating": pl.Series(label_RT[:, STARS], nan_to_null=True),
@@ -182,14 +182,15 @@ def _impressions_table(
     )
 
 
-def _users_table(users: Users, start: int) -> pl.DataFrame:
+def users_table(users: Users, start: int) -> pl.DataFrame:
+    """What is on record of users."""
     return pl.DataFrame(
         {
-            "user_id": _ids("u", np.arange(users.count), 5),
-            "age_band": _names(AGE_BANDS, users.age),
-            "region": _names(REGIONS, users.region),
-            "household": _names(HOUSEHOLDS, users.household),
-            "language": _names(LANGUAGES, users.language),
+            "user_id": ids("u", np.arange(users.count), 5),
+            "age_band": named(AGE_BANDS, users.age),
+            "region": named(REGIONS, users.region),
+            "household": named(HOUSEHOLDS, users.household),
+            "language": named(LANGUAGES, users.language),
             "joined": start + users.joined * DAY,
         }
     )
@@ -201,10 +202,10 @@ def _items_table(items: Items, item_ids: pl.Series, start: int) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "item_id": item_ids,
-            "kind": _names(KINDS, items.kind),
-            "category": _names(CATEGORIES, items.category),
-            "brand": _names(BRANDS, items.brand),
-            "language": _names(LANGUAGES, items.language),
+            "kind": named(KINDS, items.kind),
+            "category": named(CATEGORIES, items.category),
+            "brand": named(BRANDS, items.brand),
+            "language": named(LANGUAGES, items.language),
             "listed": start + items.listed * DAY,
             "price": pl.Series(items.price, nan_to_null=True),
             "tags": pl.DataFrame(items.tags, schema=names).select(attached).to_series(),
@@ -214,13 +215,15 @@ def _items_table(items: Items, item_ids: pl.Series, start: int) -> pl.DataFrame:
 
 
 def _item_ids(market: Market) -> pl.Series:
-    goods = _ids("g", np.arange(market.goods), 4)
-    return goods.append(_ids("c", np.arange(market.content), 4))
+    goods = ids("g", np.arange(market.goods), 4)
+    return goods.append(ids("c", np.arange(market.content), 4))
 
 
-def _ids(prefix: str, number: Ints, digits: int) -> pl.Series:
+def ids(prefix: str, number: Ints, digits: int) -> pl.Series:
+    """Keys such as u00042."""
     return prefix + pl.Series(number).cast(pl.String).str.zfill(digits)
 
 
-def _names(names: tuple[str, ...], index: Ints) -> pl.Series:
+def named(names: tuple[str, ...], index: Ints) -> pl.Series:
+    """The name of each index."""
     return pl.Series(list(names)).gather(index)

@@ -76,11 +76,7 @@ def draw_requests(users: Users, rows: int, days: int, rng: np.random.Generator) 
     count = int(np.searchsorted(total, rows)) + 1
     scenario, size = scenario[:count], size[:count]
     size[-1] -= total[count - 1] - rows
-    weight = users.activity * (days - users.joined)
-    user = rng.choice(users.count, count, p=weight / weight.sum())
-    day = users.joined[user] + (rng.random(count) * (days - users.joined[user])).astype(np.int64)
-    hour = rng.choice(24, count, p=HOUR_WEIGHT / HOUR_WEIGHT.sum())
-    seconds = day * DAY + hour * 3600 + rng.integers(3600, size=count)
+    user, seconds = draw_times(users, count, days, rng)
     connection = (rng.random(count)[:, None] > CONNECTION_SHARE[scenario].cumsum(axis=1)[:, :-1]).sum(axis=1)
     order = np.argsort(seconds, kind="stable")
     return Requests(
@@ -90,6 +86,15 @@ def draw_requests(users: Users, rows: int, days: int, rng: np.random.Generator) 
         size=size[order],
         connection=connection[order],
     )
+
+
+def draw_times(users: Users, count: int, days: int, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Who asks, and when: active users more often, everybody from the day of arrival on, mostly in the evening."""
+    weight = users.activity * (days - users.joined)
+    user = rng.choice(users.count, count, p=weight / weight.sum())
+    day = users.joined[user] + (rng.random(count) * (days - users.joined[user])).astype(np.int64)
+    hour = rng.choice(24, count, p=HOUR_WEIGHT / HOUR_WEIGHT.sum())
+    return user, day * DAY + hour * 3600 + rng.integers(3600, size=count)
 
 
 def policy(items: Items, days: int) -> Floats:
@@ -107,7 +112,7 @@ def policy(items: Items, days: int) -> Floats:
 def draw_exposure(users: Users, items: Items, rows: int, days: int, rng: np.random.Generator) -> Exposure:
     """Requests answered by slates, laid out as one impression per row."""
     requests = draw_requests(users, rows, days, rng)
-    slate, propensity = _draw_slates(requests, policy(items, days), rng)
+    slate, propensity = draw_slates(requests, policy(items, days), rng)
     request, slot = np.nonzero(slate >= 0)  # row-major: by request, then by position
     item = slate[request, slot]
     seconds = requests.seconds[request]
@@ -124,17 +129,17 @@ def draw_exposure(users: Users, items: Items, rows: int, days: int, rng: np.rand
     )
 
 
-def _draw_slates(requests: Requests, policy_DSJ: Floats, rng: np.random.Generator) -> tuple[Ints, Floats]:
+def draw_slates(requests: Requests, policy_DSJ: Floats, rng: np.random.Generator) -> tuple[Ints, Floats]:
     """[Q, longest slate] items (−1 past a slate's end) and their propensities; what is in a slate already is redrawn.
 
     All cumulative policies stand end to end, each shifted by its number, so that one binary search serves all requests.
     """
-    days, _, count = policy_DSJ.shape
-    flat = policy_DSJ.reshape(days * S, count)
+    days, scenarios, count = policy_DSJ.shape
+    flat = policy_DSJ.reshape(days * scenarios, count)
     cumulative = flat.cumsum(axis=1)
-    cumulative = (cumulative / cumulative[:, -1:] + np.arange(days * S)[:, None]).ravel()
-    cell = requests.seconds // DAY * S + requests.scenario
-    slate = np.full((len(cell), int(SLATE_SIZE.max())), -1, dtype=np.int64)
+    cumulative = (cumulative / cumulative[:, -1:] + np.arange(days * scenarios)[:, None]).ravel()
+    cell = requests.seconds // DAY * scenarios + requests.scenario
+    slate = np.full((len(cell), int(requests.size.max())), -1, dtype=np.int64)
     propensity = np.zeros(slate.shape)
     left = np.ones(len(cell))
     for slot in range(slate.shape[1]):

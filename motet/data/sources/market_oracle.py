@@ -16,7 +16,9 @@ supposing a click, and stars after supposing click and purchase: only there can 
 observed once their delay has passed; the others at once, but never within the same second, hence not within a slate.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -54,36 +56,60 @@ class _Observed:
 
 
 def informed(shown: Exposure, reactions: Reactions, users: Users, items: Items) -> dict[str, Floats]:
-    """Posterior predictive probability of each task (mean of stars) per impression; NaN where its kind lacks the task.
+    """Posterior predictive probability of each task (mean of stars) per impression; NaN where its kind lacks it."""
+    rules = Rules(
+        offset_RT=offsets(shown, users, items),
+        features=partial(_features, shown, items),
+        predict=predict,
+        delay_T=np.where(np.isin(np.arange(T), (BUY, STARS)), DELAY, 0),
+        rated_T=np.arange(T) == STARS,
+    )
+    prediction_RT = follow(shown.user, shown.seconds, reactions.label_RT, users, rules)
+    return masked_by_kind(dict(zip(TASKS, prediction_RT.T, strict=True)), items.kind[shown.item])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What is known of how reactions come about: all but the states of users."""
+
+    offset_RT: Floats  # o of each logit
+    features: Callable[..., Floats]  # x of the logits of rows, [N, T, D], or of one reaction each, [N, D]
+    predict: Callable[[Floats, Floats], Floats]  # from mean [N, T] and covariance [N, T, T] of the logits, [N, T]
+    delay_T: Ints  # seconds until a label is known
+    rated_T: Bools  # which are ratings
+
+
+def follow(user_R: Ints, seconds_R: Ints, label_RT: Floats, users: Users, rules: Rules) -> Floats:
+    """What each impression predicts by the labels that were known strictly before it: [R, T].
 
     The loop runs over the number of labels a user has shown, for all users at once.
     """
-    observed, offset_RT = _observe(shown, reactions), offsets(shown, users, items)
+    observed, offset_RT = _observe(user_R, seconds_R, label_RT, rules.delay_T), rules.offset_RT
     mean_UD = users.prior.copy()
     covariance_UDD = np.broadcast_to(np.diag(state_variance()), (users.count, K + 1, K + 1)).copy()
-    prediction_RT = np.empty((shown.count, T))
+    prediction_RT = np.empty(label_RT.shape)
     predict_order, predict_start = _by_number(observed.before_R)
     update_order, update_start = _by_number(observed.number)
     for n in range(len(predict_start) - 1):
         rows = predict_order[predict_start[n] : predict_start[n + 1]]
         if len(rows):
-            x_NTD = _features(shown, items, rows)
-            u = shown.user[rows]
+            x_NTD = rules.features(rows)
+            u = user_R[rows]
             mean_NT = np.einsum("ntd,nd->nt", x_NTD, mean_UD[u]) + offset_RT[rows]
-            prediction_RT[rows] = predict(mean_NT, (x_NTD @ covariance_UDD[u]) @ x_NTD.transpose(0, 2, 1))
+            prediction_RT[rows] = rules.predict(mean_NT, (x_NTD @ covariance_UDD[u]) @ x_NTD.transpose(0, 2, 1))
         if n + 1 < len(update_start):
             labels = update_order[update_start[n] : update_start[n + 1]]
             rows, t = observed.row[labels], observed.reaction[labels]
-            x_ND = _features(shown, items, rows, t)
-            o, y = offset_RT[rows, t], reactions.label_RT[rows, t]
-            _update(mean_UD, covariance_UDD, shown.user[rows], x_ND, o, y, rated=t == STARS)
-    return masked_by_kind(dict(zip(TASKS, prediction_RT.T, strict=True)), items.kind[shown.item])
+            x_ND = rules.features(rows, t)
+            o, y = offset_RT[rows, t], label_RT[rows, t]
+            _update(mean_UD, covariance_UDD, user_R[rows], x_ND, o, y, rated=rules.rated_T[t])
+    return prediction_RT
 
 
 def predict(mean_NT: Floats, covariance_NTT: Floats) -> Floats:
     """Predictions in the order of `TASKS` from the joint Gaussian of an impression's logits: [N, T]."""
     variance = np.diagonal(covariance_NTT, axis1=1, axis2=2)
-    kappa = _kappa(variance)
+    kappa = kappa_of(variance)
     p = sigmoid(kappa * mean_NT)
     alpha, w = kappa[:, CLICK] * (1 - p[:, CLICK]), kappa[:, CLICK] ** 2 * p[:, CLICK] * (1 - p[:, CLICK])
     buy_click, stars_click, stars_buy = (
@@ -92,11 +118,11 @@ def predict(mean_NT: Floats, covariance_NTT: Floats) -> Floats:
     buy_variance = variance[:, BUY] - buy_click**2 * w
     stars_variance = variance[:, STARS] - stars_click**2 * w
     stars_buy = stars_buy - stars_click * buy_click * w
-    buy_kappa = _kappa(buy_variance)
+    buy_kappa = kappa_of(buy_variance)
     p_buy = sigmoid(buy_kappa * (mean_NT[:, BUY] + buy_click * alpha))
     stars = mean_NT[:, STARS] + stars_click * alpha + stars_buy * buy_kappa * (1 - p_buy)
     stars_variance = stars_variance - stars_buy**2 * buy_kappa**2 * p_buy * (1 - p_buy)
-    stars_kappa = _kappa(stars_variance / RATING_NOISE**2)
+    stars_kappa = kappa_of(stars_variance / RATING_NOISE**2)
     return np.stack([p[:, CLICK], p[:, CART], p[:, CLICK] * p_buy, p[:, LIKE], mean_stars(stars, stars_kappa)], axis=1)
 
 
@@ -108,7 +134,7 @@ def _update(
     gain = np.einsum("nde,ne->nd", covariance, x_ND)
     mean = np.einsum("nd,nd->n", x_ND, mean_UD[user]) + offset
     variance = np.einsum("nd,nd->n", x_ND, gain)
-    kappa = _kappa(variance)
+    kappa = kappa_of(variance)
     p = sigmoid(kappa * mean)
     alpha = np.where(rated, (label - mean) / (variance + RATING_VARIANCE), kappa * (label - p))
     w = np.where(rated, 1 / (variance + RATING_VARIANCE), kappa**2 * p * (1 - p))
@@ -116,7 +142,8 @@ def _update(
     covariance_UDD[user] = covariance - (gain * w[:, None])[:, :, None] * gain[:, None, :]
 
 
-def _kappa(variance: Floats) -> Floats:
+def kappa_of(variance: Floats) -> Floats:
+    """MacKay's factor of a logit with that variance."""
     shrink: Floats = 1 / np.sqrt(1 + np.pi / 8 * variance)
     return shrink
 
@@ -130,19 +157,19 @@ def _features(shown: Exposure, items: Items, rows: Ints, reaction: Ints | None =
     return np.concatenate([taste, readiness_ST[index][..., None]], axis=-1)
 
 
-def _observe(shown: Exposure, reactions: Reactions) -> _Observed:
-    row, reaction = np.nonzero(~np.isnan(reactions.label_RT))
-    known_at = shown.seconds[row] + np.where((reaction == BUY) | (reaction == STARS), DELAY, 0)
+def _observe(user_R: Ints, seconds_R: Ints, label_RT: Floats, delay_T: Ints) -> _Observed:
+    row, reaction = np.nonzero(~np.isnan(label_RT))
+    known_at = seconds_R[row] + delay_T[reaction]
     span = int(known_at.max()) + 1
-    order = np.lexsort((row, known_at, shown.user[row]))
+    order = np.lexsort((row, known_at, user_R[row]))
     row, reaction = row[order], reaction[order]
-    key = shown.user[row] * span + known_at[order]  # increasing: users one after another, each in the order of time
-    first = np.searchsorted(key, np.arange(int(shown.user.max()) + 1) * span)
+    key = user_R[row] * span + known_at[order]  # increasing: users one after another, each in the order of time
+    first = np.searchsorted(key, np.arange(int(user_R.max()) + 1) * span)
     return _Observed(
         row=row,
         reaction=reaction,
-        number=np.arange(len(row)) - first[shown.user[row]],
-        before_R=np.searchsorted(key, shown.user * span + shown.seconds) - first[shown.user],
+        number=np.arange(len(row)) - first[user_R[row]],
+        before_R=np.searchsorted(key, user_R * span + seconds_R) - first[user_R],
     )
 
 
