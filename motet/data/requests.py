@@ -51,11 +51,12 @@ def build_request(
     history: InlineHistory | None,
     context: Mapping[str, Any] | Packed,
     keys: Sequence[str | None] | None = None,
+    counted: Ints | None = None,
 ) -> Batch:
     """The batch of a request at the time of `state`; item tensors are views shared by the requests.
 
     `keys` are the users' own: by it one whom the users table does not know still has the row of an id that train knew,
-    or of its bucket.
+    or of its bucket. `counted` is who they are in `state`, where that also counts users whom the table does not know.
     """
     user_B, scenario_B, item_C = (torch.as_tensor(np.asarray(rows, np.int64)) for rows in (users, scenarios, items))
     requests, candidates = len(user_B), len(item_C)
@@ -64,7 +65,7 @@ def build_request(
     kind_C = tables.items.kind_I.index_select(0, item_C).long()
     one_scenario = len(np.unique(scenarios)) == 1  # what is known of items in it is looked up once for all requests
     roles = {
-        "user": user_B.numpy()[:, None],
+        "user": (user_B.numpy() if counted is None else counted)[:, None],
         "item": item_C.numpy()[None],
         "scenario": scenario_B.numpy()[: 1 if one_scenario else requests, None],
         "kind": kind_C.numpy()[None],
