@@ -32,6 +32,7 @@ from motet.data.sources import READERS
 from motet.data.tables import as_key
 from motet.errors import InputError
 from motet.evaluate import compare as comparison
+from motet.evaluate.slates import relevant_task
 from motet.experiment import Experiment
 from motet.frames import Frame, as_polars, is_frame, like
 from motet.serve.bulk import Asked, Written, all_users, rows_of, slates_to
@@ -279,7 +280,8 @@ def export(
     say("opening the run", 0.0)
     opened, experiment = _opened(run, changes)
     say("counting what is popular", 0.0)
-    popular = Popular.of(opened.data, experiment.evaluate.relevant_task)
+    chosen, kinds = experiment.evaluate.relevant_task, opened.data.layout.kinds
+    popular = Popular.of(opened.data, [relevant_task(opened.data, kind, chosen) for kind in kinds])
     say("writing the bundle", 0.0)
     return export_bundle(opened, stages.blend_of(opened.data, experiment), popular, Path(output), force=force)
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from motet.batch import PADDING, SPLITS, Batch, Layout, Split
 from motet.data.arrays import Floats, Ints, Numbers, load_array
 from motet.data.clock import moment
-from motet.data.context import Common
+from motet.data.context import Common, Contexts
 from motet.data.context import read as read_context
 from motet.data.features import FeatureSet, Packed
 from motet.data.history import Events
@@ -290,9 +290,9 @@ class Dataset:
     @cached_property
     def _request_tables(self) -> RequestTables:
         return RequestTables(
-            self.schema,
             self.layout,
             self.features,
+            Contexts(self.schema, self.features.context, [scenario.name for scenario in self.layout.scenarios]),
             self.user_ids_UK,
             self.user_numbers_UN,
             self.items,
@@ -303,7 +303,7 @@ class Dataset:
     @cached_property
     def untold_context(self) -> Packed:
         """Of a request in each scenario of which nothing is told."""
-        return self._request_tables.context(np.arange(len(self.layout.scenarios)), self.end, {})
+        return self._request_tables.contexts.of(np.arange(len(self.layout.scenarios)), self.end, {})
 
     @cached_property
     def _common_context(self) -> Common:

@@ -25,7 +25,7 @@ class Keys:
 
     def rows(self, keys: pl.Series) -> Ints:
         """The row of each of many keys (text), 1 where it is unknown."""
-        return row_numbers(Coded.of(keys), self._frame["key"].cast(pl.String)).astype(np.int64)
+        return row_numbers(Coded.of(keys), self._frame["key"]).astype(np.int64)
 
     def near(self, key: str, count: int = 200) -> list[str]:
         """Keys that stand about where that one would stand among all in order: those it may be a misspelling of."""
@@ -42,11 +42,12 @@ class Keys:
         return self._texts(columns[0], rows) if columns else [None] * len(rows)
 
     def _texts(self, column: str, rows: Ints) -> list[str]:
-        return [str(text) for text in self._frame[column].gather(rows - FIRST_KEY).cast(pl.String).fill_null("")]
+        texts: list[str] = self._frame[column].gather(rows - FIRST_KEY).to_list()
+        return texts
 
     @cached_property
     def _frame(self) -> pl.DataFrame:
-        return pl.read_parquet(self.path)
+        return pl.read_parquet(self.path).with_columns(pl.all().cast(pl.String).fill_null(""))
 
     @cached_property
     def _ordered(self) -> list[str]:

@@ -3,7 +3,7 @@
 It is what a service answers when the ranker is not free in time. It needs no network and is the same for everybody.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from motet.data.arrays import Ints, load_array, save_array
 from motet.data.dataset import Dataset
-from motet.evaluate.slates import relevant_task
 
 FOLDER = "popular"
 
@@ -23,14 +22,14 @@ class Popular:
     items: Mapping[tuple[int, int], Ints]
 
     @classmethod
-    def of(cls, data: Dataset, chosen: Mapping[str, str]) -> "Popular":
-        """`chosen` names the relevant task of kinds, by default the kind's first binary one."""
+    def of(cls, data: Dataset, relevant: Sequence[int | None]) -> "Popular":
+        """`relevant` is the task of each kind that counts; None: that an item was shown."""
         found, layout = {}, data.layout
         for s in range(len(layout.scenarios)):
             rows = data.rows("train", s)
             labels_NT, item_N = data.labels(rows), data.item_rows(rows)
-            for k, kind in enumerate(layout.kinds):
-                catalogue, task = data.catalogue(s, k), relevant_task(data, kind, dict(chosen))
+            for k, task in enumerate(relevant):
+                catalogue = data.catalogue(s, k)
                 happened_N = np.ones(len(rows), np.bool_) if task is None else labels_NT[:, task] > 0
                 count_I = np.bincount(item_N[happened_N], minlength=len(data.items.kind_I))
                 found[s, k] = catalogue[np.argsort(-count_I[catalogue], kind="stable")]

@@ -139,7 +139,7 @@ def test_what_is_no_bundle_is_told(tmp_path: Path, good: Path) -> None:
 
 def test_popular_items_are_those_on_which_the_relevant_task_happened_most(good: Path) -> None:
     data = load_run(good / "run").data
-    popular = Popular.of(data, {})
+    popular = Popular.of(data, [0, 0])
     rows = data.rows("train", 0)
     clicked = data.item_rows(rows[data.labels(rows)[:, 0] > 0]).tolist()
     for k in range(2):

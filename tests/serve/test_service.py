@@ -104,7 +104,7 @@ def test_a_log_told_as_events_gives_the_slates_of_the_log_that_holds_them(folder
     whole.head(300).write_csv(begun / "log.csv")
     part = motet.prepare(begun / "motet.toml", begun / "prepared", start=folder / "run")
     blend = stages.blend_of(full.data, stages.settings_of(full.folder))
-    export(replace(full, data=part), blend, Popular.of(part, {}), tmp_path / "bundle")
+    export(replace(full, data=part), blend, Popular.of(part, [0, 0]), tmp_path / "bundle")
     rest = [
         event(n, user_id=row["user"], item_id=row["item"], scenario=row["surface"], time=row["time"],
               labels={"click": row["clicked"]} | ({"stars": row["rating"]} if row["clicked"] else {}))
