@@ -14,13 +14,13 @@ from motet import runtime
 from motet.errors import InputError
 from motet.serve import bundle as bundles
 from motet.serve import messages as m
-from motet.serve.problems import BodyLimit, explain
+from motet.serve.problems import MEDIA_TYPE, BodyLimit, explain
 from motet.serve.service import Service
 from motet.version import VERSION
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {"model": m.Problem, "content": {"application/problem+json": {}}, "description": told}
+    code: {"content": {MEDIA_TYPE: {"schema": m.Problem.model_json_schema()}}, "description": told}
     for code, told in ((400, "no JSON"), (413, "the body is too large"), (422, "what is wrong, where, and a fix"))
 }
 _ABOUT = "Slates for people, and events of what they did. What is wrong with a request comes back as problem+json."

@@ -159,11 +159,14 @@ def kinds_of(data: Dataset, items: Ints | None) -> set[int] | None:
 def chosen_kinds(
     layout: Layout, blend: Blend, s: int, names: Sequence[str], among: set[int] | None = None
 ) -> list[int]:
-    """The asked kinds, else all (`among` some) of whose items anything is predicted that has a weight."""
+    """The asked kinds, else those of the candidates, else all of whose items anything is predicted that has a weight.
+
+    `among` are the candidates' kinds.
+    """
     weights_T = np.array(blend.weights[s])
     ranked = [bool(weights_T[blend.applicable(kind)].any()) for kind in layout.kinds]
     chosen = [_index(kind, layout.kinds, "kind") for kind in names]
-    chosen = chosen or [k for k, weighed in enumerate(ranked) if weighed and (among is None or k in among)]
+    chosen = chosen or sorted(among or ()) or [k for k, weighed in enumerate(ranked) if weighed]
     for k in chosen or [0]:
         if not ranked[k]:
             message = f"nothing to rank kind {layout.kinds[k]!r} by: no task that applies to it has a weight"

@@ -69,7 +69,8 @@ class EventStore:
                     new.append(event)
             self._file.execute("COMMIT")
         except BaseException:
-            self._file.execute("ROLLBACK")
+            if self._file.in_transaction:
+                self._file.execute("ROLLBACK")
             raise
         return new
 

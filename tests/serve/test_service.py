@@ -8,6 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +218,23 @@ def test_the_routes_describe_themselves(service: Client) -> None:
     assert service.http.get("/docs").status_code == 200
     told = service.http.get("/openapi.json").json()
     assert {"/v1/recommend", "/v1/events", "/livez", "/readyz"} == set(told["paths"])
+    answers = told["paths"]["/v1/recommend"]["post"]["responses"]
+    assert list(answers["200"]["content"]) == ["application/json"]
+    assert all(list(answers[code]["content"]) == ["application/problem+json"] for code in ("400", "413", "422"))
+
+
+def test_people_at_the_same_time_do_not_disturb_each_other(service: Client) -> None:
+    def visit(person: int) -> tuple[int, bool]:
+        told, fresh, user = 0, True, f"person {person}"
+        for step in range(6):
+            item = f"i{(person + 5 * step) % 24}"
+            told += service.tell(event(step, event_id=f"{user} {step}", user_id=user, item_id=item))["accepted"]
+            fresh &= item not in ids(service.recommend(user_id=user, scenario="web", n=24))
+        return told, fresh
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(visit, range(16))) == [(6, True)] * 16
+    assert service.http.get("/readyz").json()["events"] == 16 * 6
 
 
 def test_a_process_serves_and_what_it_answered_survives_being_killed(bundle: Path, tmp_path: Path) -> None:
