@@ -202,8 +202,9 @@ class Live:
             return None
         events, length = self.data.events, self.data.layout.history_length
         place_E = np.array(told, np.int64)
-        here_E = (self._scenario_E.values[place_E] == scenario) | (events.scenarios == 0)
-        place_E = place_E[here_E & (self._time_E.values[place_E] < at)]
+        scenario_E = self._scenario_E.values[place_E]
+        here_E = ((scenario_E == scenario) | (events.scenarios == 0)) & (self._time_E.values[place_E] < at)
+        place_E = place_E[here_E]
         (start,), (end,) = events.before(np.array([row]), np.array([scenario]), np.array([at]))
         stored = slice(max(int(start), int(end) - length), int(end))
         time = np.concatenate([events.time_E[stored], self._time_E.values[place_E]])
@@ -212,9 +213,7 @@ class Live:
         return InlineHistory(
             item=np.concatenate([events.item_E[stored].astype(np.int64), self._item_E.values[place_E]])[last],
             keys=tuple(keys[place] for place in last.tolist()),
-            scenario=np.concatenate([events.scenario_E[stored].astype(np.int64), self._scenario_E.values[place_E]])[
-                last
-            ],
+            scenario=np.concatenate([events.scenario_E[stored].astype(np.int64), scenario_E[here_E]])[last],
             action_LT=np.concatenate([events.action_ET[stored], self._action_ET.values[place_E]])[last],
             time_L=time[last],
         )

@@ -58,22 +58,22 @@ class Service:
     def recommend(self, asked: m.Recommend) -> m.Slates:
         """One slate for each kind."""
         s = pipeline.scenario_index(self.layout, self._scenario(asked.scenario, "scenario"))
-        blend = self.bundle.blend.reweighted(asked.weights)
+        blend, history = self.bundle.blend.reweighted(asked.weights), self._history(asked.history)
+        at = None if asked.time is None else self._time(asked.time, "time")
         with self._ranker() as free:
             if not free:
                 return self._answer(asked, s, self._popular(asked, s))
             slates = pipeline.recommend(
                 self.run, blend, user=asked.user_id, scenario=self._scenarios[s], kinds=asked.kinds, n=asked.n,
-                history=self._history(asked.history), seen=asked.seen, exclude=asked.exclude,
-                context={name: _text(value) for name, value in asked.context.items()}, candidates=asked.candidates,
-                at=None if asked.time is None else self._time(asked.time, "time"), live=self.live,
+                history=history, seen=asked.seen, exclude=asked.exclude, candidates=asked.candidates, at=at,
+                context={name: _text(value) for name, value in asked.context.items()}, live=self.live,
             )  # fmt: skip
         return self._answer(asked, s, [_slate(slate) for slate in slates])
 
     def add(self, told: m.NewEvents) -> m.Accepted:
         """Keep new events, then count them: the next request knows of them."""
+        events = [self._event(event, f"events.{place}") for place, event in enumerate(told.events)]
         with self._writing:
-            events = [self._event(event, f"events.{place}") for place, event in enumerate(told.events)]
             new = self.store.add(self._in_order(events))
             with self._ranking:
                 self.live.tell(self._told(new))
