@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import local
 from typing import Any
@@ -61,7 +61,8 @@ def serving(folder: Path) -> Iterator[tuple[int, int, float]]:
     try:
         assert process.stdout is not None
         port = int(json.loads(process.stdout.readline())["url"].rpartition(":")[2])
-        asked(http.client.HTTPConnection("127.0.0.1", port), "GET", "/readyz")
+        with closing(http.client.HTTPConnection("127.0.0.1", port)) as connection:
+            asked(connection, "GET", "/readyz")
         yield process.pid, port, time.perf_counter() - started
     finally:
         process.terminate()
@@ -86,17 +87,17 @@ def asked(connection: http.client.HTTPConnection, method: str, path: str, body: 
 
 def open_loop(port: int, path: str, bodies: list[bytes], per_second: float) -> list[float]:
     """Milliseconds from the time when each request was due to its answer."""
-    own, begin = local(), time.perf_counter() + 0.2
+    own, opened, begin = local(), ExitStack(), time.perf_counter() + 0.2
 
     def send(number: int) -> float:
         due = begin + number / per_second
         if not hasattr(own, "connection"):
-            own.connection = http.client.HTTPConnection("127.0.0.1", port)
+            own.connection = opened.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port)))
         time.sleep(max(due - time.perf_counter(), 0))
         asked(own.connection, "POST", path, bodies[number])
         return (time.perf_counter() - due) * 1e3
 
-    with ThreadPoolExecutor(32) as pool:
+    with opened, ThreadPoolExecutor(32) as pool:
         return list(pool.map(send, range(len(bodies))))
 
 

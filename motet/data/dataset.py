@@ -5,7 +5,7 @@ Shapes: N impressions, B rows or requests, C candidates, K packed ids, T tasks, 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,7 @@ from motet.data.running import RunningFit, RunningLog, RunningState
 from motet.data.shown import Shown
 from motet.data.transforms import load_features
 from motet.data.windows import ItemTable, StoredEvents, gather_history
+from motet.errors import InputError
 from motet.schema import Reference, Schema
 from motet.settings import parse
 
@@ -204,7 +205,13 @@ class Dataset:
     @cached_property
     def impressions(self) -> Impressions:
         """All columns of the impressions; a bundle has only those of `log_rows`."""
-        return Impressions(**_tensors(self.folder / "impressions", Impressions))
+        found = _tensors(self.folder / "impressions", Impressions)
+        for field in fields(Impressions):
+            if field.name not in found and field.default is MISSING:
+                fix = "a bundle only answers requests: name the run itself; or motet prepare --force"
+                where = self.folder / "impressions" / f"{field.name}.npy"
+                raise InputError("this file is missing", where=str(where), fix=fix)
+        return Impressions(**found)
 
     @cached_property
     def end(self) -> float:

@@ -53,6 +53,12 @@ def test_it_says_what_it_is(bundle: Path) -> None:
     assert suffixes == {".json", ".toml", ".npy", ".parquet", ".safetensors"}
 
 
+def test_it_only_answers_requests(bundle: Path) -> None:
+    """What is evaluated is the run: the bundle does not hold what that needs."""
+    assert "a bundle only answers requests" in refused("evaluate", bundle / "run").replace("\n", " ")
+    assert "no finished run here" in refused("evaluate", bundle)
+
+
 def test_one_that_is_there_is_replaced_only_with_force(bundle: Path, good: Path, tmp_path: Path) -> None:
     output = tmp_path / "b"
     first = done("export", good / "run", "-o", output)
