@@ -5,6 +5,7 @@
     report = motet.evaluate(run)
     scores = motet.predict(candidates, run)
     slates = motet.recommend(run, user="u00042")
+    motet.export(run, "shop/bundle")
 
 The command line calls exactly these. Frames are polars' or pandas', or others that narwhals reads. Paths are relative
 to the current folder. `changes` override keys of motet.toml, {"train.epochs": 3}. `say` is told what is being done and
@@ -31,11 +32,15 @@ from motet.data.sources import READERS
 from motet.data.tables import as_key
 from motet.errors import InputError
 from motet.evaluate import compare as comparison
+from motet.evaluate.slates import relevant_task
 from motet.experiment import Experiment
 from motet.frames import Frame, as_polars, is_frame, like
 from motet.serve.bulk import Asked, Written, all_users, rows_of, slates_to
+from motet.serve.bundle import Bundle
+from motet.serve.bundle import export as export_bundle
 from motet.serve.pipeline import part
 from motet.serve.pipeline import recommend as answer
+from motet.serve.popular import Popular
 from motet.serve.predict import Predicted, predict_files, predict_frame
 from motet.settings import atomic_file, nearest
 from motet.train.loop import Progress
@@ -47,7 +52,7 @@ Say = Callable[[str, float], None]
 PathLike = Path | str
 Changes = Mapping[str, Any]
 TABLES = ("impressions", "users", "items", "edges")
-CONFIG, PREPARED, RUN = Path("motet.toml"), Path("prepared"), Path("runs/default")
+CONFIG, PREPARED, RUN, BUNDLE = Path("motet.toml"), Path("prepared"), Path("runs/default"), Path("bundle")
 
 
 def _silent(what: str, share: float) -> None:
@@ -260,6 +265,27 @@ def recommend_to(
     blend = stages.blend_of(opened.data, experiment).reweighted(weights or {})
     asked = Asked(tuple(scenarios), tuple(kinds), n, seen, tuple(exclude), tuple((context or {}).items()))
     return slates_to(Path(output), opened, blend, _users(opened, users), asked, force=force, say=say)
+
+
+def export(
+    run: Run | PathLike = RUN,
+    output: PathLike = BUNDLE,
+    *,
+    changes: Changes | None = None,
+    force: bool = False,
+    say: Say = _silent,
+) -> Bundle:
+    """One folder that answers alone, for `motet serve`: written whole or not at all, and opened again.
+
+    `changes` are to [blend], whose weights it keeps. One that is there is replaced only with `force`.
+    """
+    say("opening the run", 0.0)
+    opened, experiment = _opened(run, changes)
+    say("counting what is popular", 0.0)
+    chosen, kinds = experiment.evaluate.relevant_task, opened.data.layout.kinds
+    popular = Popular.of(opened.data, [relevant_task(opened.data, kind, chosen) for kind in kinds])
+    say("writing the bundle", 0.0)
+    return export_bundle(opened, stages.blend_of(opened.data, experiment), popular, Path(output), force=force)
 
 
 def _users(run: Run, users: Sequence[str] | PathLike) -> Ints:

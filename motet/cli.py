@@ -1,5 +1,5 @@
-"""The command line, in the order one works: init, check, prepare, train, tune, evaluate, predict, recommend; demo
-shows most of them.
+"""The command line, in the order one works: init, check, prepare, train, tune, evaluate, predict, recommend, export,
+serve; demo shows most of them.
 
 Every command is a few lines over the functions of `motet.api`. Heavy imports stand inside commands, so that
 `motet --help` answers at once.
@@ -330,6 +330,56 @@ def recommend(
             log.print(f"user {escape(repr(user))} is not in the log: answered as an unknown user")
         for slate in slates:
             show_slate(slate)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")] = Path("runs/default"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("bundle"),
+    set_: Annotated[list[str], typer.Option("--set", help="Its weights, as in --set blend.purchase=3.")] = [],  # noqa: B006
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """One immutable folder that answers alone: weights, vocabularies, histories, a hash of every file."""
+    with explained(as_json):
+        from motet import api
+        from motet.settings import changes_of
+
+        with steps() as say:
+            made = api.export(run, output, changes=changes_of(set_), force=force, say=say)
+        if as_json:
+            print_json({"folder": str(output), "manifest": made.manifest})
+            return
+        megabytes = sum(file["bytes"] for file in made.manifest["files"].values()) / 1e6
+        who = f"{made.manifest['users']:,} users, {made.manifest['items']:,} items"
+        say_line(f"wrote [bold]{escape(str(output))}[/]: {who}, {megabytes:,.1f} MB")
+        say_line(f"next: motet serve {escape(str(output))}")
+
+
+@app.command()
+def serve(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What motet export wrote.")] = Path("bundle"),
+    host: Annotated[str, typer.Option(help="Whom it listens to; default: this machine alone.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 8000,
+    events: Annotated[Path | None, typer.Option(help="Where events are kept; default: BUNDLE.events.sqlite.")] = None,
+    patience: Annotated[
+        float, typer.Option(min=0.0, max=60.0, help="Seconds to wait for the ranker before popular items are answered.")
+    ] = 0.5,
+    as_json: Json = False,
+) -> None:
+    """Answer over HTTP: slates, and events that count at once; /docs shows the routes."""
+    with explained(as_json):
+        from motet.serve.app import LOOPBACK, serve
+
+        def ready(url: str, bundle: str) -> None:
+            if as_json:
+                print_json({"url": url, "bundle": bundle})
+                return
+            say_line(f"serving [bold]{escape(url)}[/], routes at {escape(url)}/docs; stop with Ctrl-C")
+            if host not in LOOPBACK:
+                log.print("[yellow]![/] others can reach it, and it asks nobody who they are: put it behind a proxy")
+
+        serve(bundle, host=host, port=port, events=events, patience=patience, ready=ready)
 
 
 @app.command()

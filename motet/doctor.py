@@ -13,7 +13,7 @@ EXTRAS = {
     "optuna": ("tune", "motet tune"),
 }
 NEEDED = ("torch", "polars", "numpy", "safetensors", "pydantic", "tomli-w", "scikit-learn", "scipy", "altair",
-          "vl-convert-python", "jinja2")  # fmt: skip
+          "vl-convert-python", "jinja2", "fastapi", "uvicorn")  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,7 @@ def say_line(text: str) -> None:
 def print_json(value: object) -> None:
     """One JSON object on stdout and nothing else."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False, default=str) + "\n")
+    sys.stdout.flush()  # whoever waits for it may read a pipe
 
 
 @contextmanager

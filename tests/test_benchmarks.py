@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import amazon3, from_lightgbm, limit, memory, metrics, profile, scaling, scoring, throughput
+from benchmarks import amazon3, from_lightgbm, limit, memory, metrics, profile, scaling, scoring, serve, throughput
 from benchmarks.common import Benchmark, summary
 from benchmarks.workload import Workload
 from motet.baselines import BASELINES
@@ -175,4 +175,14 @@ def test_the_page_for_users_of_lightgbm_runs_and_both_are_judged_on_the_same_cel
     assert all(0.3 < auc < 1 for of in found["cells"].values() for auc in of.values())
     assert found["test_rows"] == 1_000
     assert found["lines"]["script"] > found["lines"]["motet"] > 5
+    json.dumps(found, allow_nan=False)
+
+
+def test_serving_is_timed_over_http_and_tells_what_was_asked(tmp_path: Path) -> None:
+    found = serve.run(tmp_path, {"users": 150, "goods": 260, "content": 60, "impressions": 8_000}, seconds=1.0)
+    assert (found["history"], found["tasks"], found["requests"]) == (50, 3, 5)
+    assert found["ranked"] >= serve.CANDIDATES
+    for sort in ("candidates", "catalogue", "events"):
+        assert 0 < found[sort]["p50_ms"] <= found[sort]["p99_ms"] <= found[sort]["worst_ms"]
+    assert found["ready_seconds"] > 0
     json.dumps(found, allow_nan=False)

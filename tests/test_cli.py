@@ -18,7 +18,20 @@ from motet.evaluate import jobs
 from motet.model.presets import presets
 from motet.version import VERSION
 
-COMMANDS = ["init", "check", "prepare", "train", "tune", "evaluate", "predict", "recommend", "demo", "doctor"]
+COMMANDS = [
+    "init",
+    "check",
+    "prepare",
+    "train",
+    "tune",
+    "evaluate",
+    "predict",
+    "recommend",
+    "export",
+    "serve",
+    "demo",
+    "doctor",
+]
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,9 @@ Shapes: B requests, R rows, K packed ids, N numbers, X columns of either.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,14 @@ from numpy.typing import NDArray
 from motet.batch import UNKNOWN
 from motet.data.arrays import Bools
 from motet.data.coded import Coded
-from motet.data.features import CLOCK, IdTransform, OwnerFeatures, Packed
+from motet.data.features import CLOCK, CLOCK_NUMBERS, IdTransform, OwnerFeatures, Packed, clock_numbers
 from motet.data.numbers import Buckets, Number
 from motet.data.tags import Tags
 from motet.errors import InputError
 from motet.schema import Columns, Schema
 from motet.settings import nearest
 
+_KEPT = 256  # contexts of which the packed columns are kept
 MOSTLY = 0.99
 """A column is a request's if it has one value in this share of the requests that have several rows."""
 
@@ -46,6 +48,28 @@ def pack(schema: Schema, features: OwnerFeatures, scenarios: list[str], at: floa
     if columns.scenario is not None:
         values.append(pl.Series(columns.scenario, scenarios, dtype=pl.String))
     return features.apply(frame.with_columns(values))
+
+
+class Contexts:
+    """`pack` of requests; what does not depend on the time is packed once for all scenarios and what is told."""
+
+    def __init__(self, schema: Schema, features: OwnerFeatures, scenarios: Sequence[str]) -> None:
+        self._schema, self._features, self._scenarios = schema, features, list(scenarios)
+        self._kept = lru_cache(maxsize=_KEPT)(self._all)
+
+    def of(self, scenarios: NDArray[np.integer], at: float, told: Mapping[str, Any]) -> Packed:
+        """Ids and numbers of requests in those scenarios (by index) at a time."""
+        if not all(isinstance(value, str | int | float | None) for value in told.values()):
+            return pack(self._schema, self._features, [self._scenarios[s] for s in scenarios], at, told)
+        packed = self._kept(tuple((name, type(value), value) for name, value in told.items()))
+        numbers_BN = packed.numbers_RN[scenarios]
+        if self._features.clock:
+            numbers_BN[:, -CLOCK_NUMBERS:] = clock_numbers(np.array([at]))
+        return Packed(packed.ids_RK[scenarios], numbers_BN)
+
+    def _all(self, told: tuple[tuple[str, type, Any], ...]) -> Packed:
+        """Of a request in every scenario, at no time."""
+        return pack(self._schema, self._features, self._scenarios, np.nan, {name: value for name, _, value in told})
 
 
 def read(schema: Schema, features: OwnerFeatures, told: Mapping[str, str]) -> dict[str, Any]:

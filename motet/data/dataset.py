@@ -5,7 +5,7 @@ Shapes: N impressions, B rows or requests, C candidates, K packed ids, T tasks, 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from torch import Tensor
 from motet.batch import PADDING, SPLITS, Batch, Layout, Split
 from motet.data.arrays import Floats, Ints, Numbers, load_array
 from motet.data.clock import moment
-from motet.data.context import Common
+from motet.data.context import Common, Contexts
 from motet.data.context import read as read_context
 from motet.data.features import FeatureSet, Packed
 from motet.data.friends import friend_kinds, own_items
@@ -33,8 +33,20 @@ from motet.data.running import RunningFit, RunningLog, RunningState
 from motet.data.shown import Shown
 from motet.data.transforms import load_features
 from motet.data.windows import ItemTable, StoredEvents, gather_history
+from motet.errors import InputError
 from motet.schema import Reference, Schema
 from motet.settings import parse
+
+
+@dataclass(frozen=True, slots=True)
+class LogRows:
+    """Who was shown what, where and when: the columns of the impressions that requests are answered from."""
+
+    user: Tensor  # int32 rows of the users table
+    item: Tensor  # int32 rows of the items table
+    scenario: Tensor  # int32
+    time: Tensor  # float64 seconds, or an order index
+    context_ids: Tensor  # [N, K] int32
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +79,7 @@ class Dataset:
         self.schema: Schema = parse(Schema, manifest["schema"])
         self.layout: Layout = layout_from_dict(manifest["layout"])
         self.features: FeatureSet = load_features(plain["features"], folder)
-        self.impressions = Impressions(**_tensors(folder / "impressions", Impressions))
+        self.log_rows = LogRows(**_tensors(folder / "impressions", LogRows))
         self.user_ids_UK, self.user_numbers_UN = (
             _tensor(folder / "users/ids.npy"),
             _tensor(folder / "users/numbers.npy"),
@@ -78,7 +90,7 @@ class Dataset:
         self.stored_events = StoredEvents(
             *(torch.from_numpy(getattr(self.events, name)) for name in ("item_E", "scenario_E", "action_ET", "time_E"))
         )
-        self._running, self._label_means = plain["running"], plain["labels"]["means"]
+        self._running, self.label_means = plain["running"], tuple(plain["labels"]["means"])  # [T], of train
         self.user_names, self.item_names = Keys(folder / "users.parquet"), Keys(folder / "items.parquet")
         self.state = lru_cache(maxsize=8)(self._state)
 
@@ -128,22 +140,26 @@ class Dataset:
         history: InlineHistory | None = None,
         context: Mapping[str, Any] | Packed | None = None,
         keys: Sequence[str | None] | None = None,
+        state: RunningState | None = None,
+        counted: Ints | None = None,
     ) -> Batch:
         """B users (rows, 1 unknown), each in its scenario, × C shared items, as of `time` (default: end of the data).
 
-        With their `keys` users who are no row may still be ids that train knew, or in a bucket.
+        With their `keys` users who are no row may still be ids that train knew, or in a bucket. `state` holds running
+        counts that have gone on since the log, as of its own time, and `counted` is who the users are in them.
         `history` stands for the users' own; `context` holds context columns, a value or one per request, and what it
         leaves out counts as missing (a position column as 1); or it comes from `logged_context`.
         """
-        at = self.end if time is None else float(time)
         told = {} if context is None else context
-        return build_request(self._request_tables, self.state(at), users, scenarios, items, history, told, keys)
+        if state is None:
+            state = self.state(self.end if time is None else float(time))
+        return build_request(self._request_tables, state, users, scenarios, items, history, told, keys, counted)
 
     def logged_context(self, rows: Ints) -> Packed:
         """The context in which those rows were shown, as far as it is their request's and not their item's."""
         im = self.impressions
         logged = Packed(im.context_ids.numpy()[rows], im.context_numbers.numpy()[rows])
-        untold, scenarios = self._untold_context, self.scenarios(rows)
+        untold, scenarios = self.untold_context, self.scenarios(rows)
         missing = Packed(untold.ids_RK[scenarios], untold.numbers_RN[scenarios])
         return self._common_context.of_rows(logged, missing)
 
@@ -188,9 +204,20 @@ class Dataset:
         return [(reference, found[:, place]) for place, reference in enumerate(self.schema.references)]
 
     @cached_property
+    def impressions(self) -> Impressions:
+        """All columns of the impressions; a bundle has only those of `log_rows`."""
+        found = _tensors(self.folder / "impressions", Impressions)
+        for field in fields(Impressions):
+            if field.name not in found and field.default is MISSING:
+                fix = "a bundle only answers requests: name the run itself; or motet prepare --force"
+                where = self.folder / "impressions" / f"{field.name}.npy"
+                raise InputError("this file is missing", where=str(where), fix=fix)
+        return Impressions(**found)
+
+    @cached_property
     def end(self) -> float:
         """Just after the last impression, and after the snapshot where the schema tells it."""
-        last, snapshot = float(self.impressions.time[-1]), self.schema.tables.snapshot
+        last, snapshot = float(self.log_rows.time[-1]), self.schema.tables.snapshot
         if snapshot is not None:
             last = max(last, moment(snapshot, where="tables.snapshot"))
         return float(np.nextafter(last, np.inf))
@@ -253,12 +280,12 @@ class Dataset:
 
     def events_of(self, history: Sequence[Mapping[str, Any]]) -> InlineHistory:
         """Events of a request, oldest first: {"item": key, "scenario": name, task: value, "time": seconds}."""
-        return inline_history(history, self.layout, self._label_means, self.item_row)
+        return inline_history(history, self.layout, self.label_means, self.item_row)
 
     @cached_property
     def running(self) -> RunningLog:
         """The running counts with the log they are made from."""
-        fit, im = RunningFit.from_dict(self._running), self.impressions
+        fit, im = RunningFit.from_dict(self._running), self.log_rows
         user, item = im.user.numpy(), im.item.numpy()
         kind = self.items.kind_I.numpy()[item]
         roles = {"user": user, "item": item, "scenario": im.scenario.numpy(), "kind": kind}
@@ -278,9 +305,9 @@ class Dataset:
     @cached_property
     def _request_tables(self) -> RequestTables:
         return RequestTables(
-            self.schema,
             self.layout,
             self.features,
+            Contexts(self.schema, self.features.context, [scenario.name for scenario in self.layout.scenarios]),
             self.user_ids_UK,
             self.user_numbers_UN,
             self.items,
@@ -295,9 +322,9 @@ class Dataset:
         return own_items(self.user_names, self.item_names, of_friends_I)
 
     @cached_property
-    def _untold_context(self) -> Packed:
+    def untold_context(self) -> Packed:
         """Of a request in each scenario of which nothing is told."""
-        return self._request_tables.context(np.arange(len(self.layout.scenarios)), self.end, {})
+        return self._request_tables.contexts.of(np.arange(len(self.layout.scenarios)), self.end, {})
 
     @cached_property
     def _common_context(self) -> Common:
@@ -312,7 +339,7 @@ class Dataset:
     @cached_property
     def shown(self) -> Shown:
         """What has been shown where and to whom."""
-        im = self.impressions
+        im = self.log_rows
         return Shown(im.user.numpy(), im.item.numpy(), im.scenario.numpy(), cast(Floats, im.time.numpy()))
 
 

@@ -20,6 +20,8 @@ from motet.settings import nearest
 CLOCK = "motet.time"
 """The column of seconds since 1970 that the clock numbers are made from."""
 CLOCK_NAMES = ("hour sin", "hour cos", "weekday sin", "weekday cos")
+CLOCK_NUMBERS = len(CLOCK_NAMES)
+"""How many numbers the clock makes, the last of the context's."""
 _DAY = 86_400.0
 _BLOCK = 1 << 16
 

@@ -1,5 +1,6 @@
 """The keys of users or items of a prepared folder, and the texts that stand beside them."""
 
+from bisect import bisect_left
 from functools import cached_property
 from pathlib import Path
 
@@ -24,11 +25,16 @@ class Keys:
 
     def rows(self, keys: pl.Series) -> Ints:
         """The row of each of many keys (text), 1 where it is unknown."""
-        return row_numbers(Coded.of(keys), self._frame["key"].cast(pl.String)).astype(np.int64)
+        return row_numbers(Coded.of(keys), self._frame["key"]).astype(np.int64)
 
     def all(self) -> list[str]:
         """Every key, that of row 2 first."""
         return list(self._rows)
+
+    def near(self, key: str, count: int = 200) -> list[str]:
+        """Keys that stand about where that one would stand among all in order: those it may be a misspelling of."""
+        place = bisect_left(self._ordered, key)
+        return self._ordered[max(place - count // 2, 0) : place + count // 2]
 
     def keys(self, rows: Ints) -> list[str]:
         """The keys of known rows (from 2 on)."""
@@ -40,11 +46,16 @@ class Keys:
         return self._texts(columns[0], rows) if columns else [None] * len(rows)
 
     def _texts(self, column: str, rows: Ints) -> list[str]:
-        return [str(text) for text in self._frame[column].gather(rows - FIRST_KEY).cast(pl.String).fill_null("")]
+        texts: list[str] = self._frame[column].gather(rows - FIRST_KEY).to_list()
+        return texts
 
     @cached_property
     def _frame(self) -> pl.DataFrame:
-        return pl.read_parquet(self.path)
+        return pl.read_parquet(self.path).with_columns(pl.all().cast(pl.String).fill_null(""))
+
+    @cached_property
+    def _ordered(self) -> list[str]:
+        return sorted(self._rows)
 
     @cached_property
     def _rows(self) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,14 +45,22 @@ class Groups:
     group_N: Ints
 
     @classmethod
-    def of(cls, parts: Parts, key: Key) -> "Groups":
-        sizes = tuple(int(parts[part].max(initial=0)) + 1 for part in key)
+    def of(cls, parts: Parts, key: Key, room: Mapping[str, int] | None = None) -> "Groups":
+        """`room` says how far a part may go that the rows do not reach; without it those of the rows are all."""
+        sizes = tuple(max(int(parts[part].max(initial=0)) + 1, (room or {}).get(part, 0)) for part in key)
         codes, groups = np.unique(dense_codes([parts[part] for part in key], sizes), return_inverse=True)
         return cls(key, sizes, codes, groups.astype(np.int64))
 
     def rows(self, parts: Parts) -> Ints:
         """Which combination each is, one behind the last if it never occurred; parts broadcast."""
-        code = dense_codes([parts[part] for part in self.key], self.sizes)
+        return self.places(self.codes(parts))
+
+    def codes(self, parts: Parts) -> Ints:
+        """One integer for each combination, -1 where a part is outside its size; parts broadcast."""
+        return dense_codes([parts[part] for part in self.key], self.sizes)
+
+    def places(self, code: Ints) -> Ints:
+        """`rows` of codes."""
         place = np.searchsorted(self.codes_G, code)
         found = self.codes_G[np.minimum(place, len(self.codes_G) - 1)] == code if len(self.codes_G) else code < -1
         return np.where(found, place, len(self.codes_G))
@@ -88,6 +97,12 @@ class Groups:
             observed[:, task] = _sums(seen, first_Q, stop_Q)
             total[:, task] = _sums(rounded(labels_N[order], seen, exact(labels_N)), first_Q, stop_Q)
         return Known((end_Q - start_Q).astype(np.float64), last_Q, observed, total)
+
+
+class Lookup(Protocol):
+    """Tells what is known of combinations of one key's parts; parts broadcast."""
+
+    def lookup(self, parts: Parts) -> Known: ...
 
 
 @dataclass(frozen=True, slots=True)

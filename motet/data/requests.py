@@ -13,33 +13,27 @@ from torch import Tensor
 
 from motet.batch import UNKNOWN, Batch, History, Layout
 from motet.data.arrays import Ints
-from motet.data.context import pack
+from motet.data.context import Contexts
 from motet.data.features import FeatureSet, Packed
 from motet.data.history import Events
 from motet.data.inline import STEP, InlineHistory
 from motet.data.parts import key_parts
 from motet.data.running import RunningState
 from motet.data.windows import ItemTable, StoredEvents, gather_history, history_of
-from motet.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTables:
     """The tables that a request is answered from."""
 
-    schema: Schema
     layout: Layout
     features: FeatureSet
+    contexts: Contexts
     user_ids_UK: Tensor
     user_numbers_UN: Tensor
     items: ItemTable
     events: Events
     stored: StoredEvents
-
-    def context(self, scenarios: Ints, at: float, told: Mapping[str, Any]) -> Packed:
-        """Context ids and numbers of requests of which that is told."""
-        names = [self.layout.scenarios[s].name for s in scenarios]
-        return pack(self.schema, self.features.context, names, at, told)
 
 
 def build_request(
@@ -51,20 +45,21 @@ def build_request(
     history: InlineHistory | None,
     context: Mapping[str, Any] | Packed,
     keys: Sequence[str | None] | None = None,
+    counted: Ints | None = None,
 ) -> Batch:
     """The batch of a request at the time of `state`; item tensors are views shared by the requests.
 
     `keys` are the users' own: by it one whom the users table does not know still has the row of an id that train knew,
-    or of its bucket.
+    or of its bucket. `counted` is who they are in `state`, where that also counts users whom the table does not know.
     """
     user_B, scenario_B, item_C = (torch.as_tensor(np.asarray(rows, np.int64)) for rows in (users, scenarios, items))
     requests, candidates = len(user_B), len(item_C)
-    packed = context if isinstance(context, Packed) else tables.context(scenarios, state.as_of, context)
+    packed = context if isinstance(context, Packed) else tables.contexts.of(scenarios, state.as_of, context)
     user_ids_BK, item_ids_CK = _user_ids(tables, user_B, keys), tables.items.ids_IK.index_select(0, item_C)
     kind_C = tables.items.kind_I.index_select(0, item_C).long()
     one_scenario = len(np.unique(scenarios)) == 1  # what is known of items in it is looked up once for all requests
     roles = {
-        "user": user_B.numpy()[:, None],
+        "user": (user_B.numpy() if counted is None else counted)[:, None],
         "item": item_C.numpy()[None],
         "scenario": scenario_B.numpy()[: 1 if one_scenario else requests, None],
         "kind": kind_C.numpy()[None],

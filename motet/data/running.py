@@ -12,7 +12,7 @@ the item, and log(1 + observed) of the first task where that differs from the im
 train's moments. Rows of equal time do not see each other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 from pydantic import field_validator
 
 from motet.data.arrays import Floats, Numbers
-from motet.data.known import Groups, Key, Known, KnownTable, Log, Parts
+from motet.data.known import Groups, Key, Known, KnownTable, Log, Lookup, Parts
 from motet.data.numbers import standardise
 from motet.schema import Task
 from motet.settings import settings
@@ -166,17 +166,22 @@ class RunningLog:
 
     fit: RunningFit
     log: Log
+    room: Mapping[str, int] | None = None  # how far parts may go that the log does not reach
 
     @cached_property
     def groups(self) -> list[Groups]:
-        return [Groups.of(self.log.parts, key) for key in self.fit.settings.ordered]
+        return [Groups.of(self.log.parts, key, self.room) for key in self.fit.settings.ordered]
 
     def state(self, as_of: float) -> "RunningState":
         """Counts of every key over what was known strictly before `as_of`."""
+        return RunningState(self.fit, as_of, self.tables(as_of))
+
+    def tables(self, as_of: float) -> tuple[KnownTable, ...]:
+        """The table of each key over what was known strictly before `as_of`."""
         until = int(np.searchsorted(self.log.time_N, as_of, side="left"))
         pairs = zip(self.log.labels_TN, self.log.known_at_TN, strict=True)
         known_TN = [(known_N < as_of) & ~np.isnan(labels_N) for labels_N, known_N in pairs]
-        return RunningState(self.fit, as_of, tuple(g.table(self.log, until, known_TN) for g in self.groups))
+        return tuple(groups.table(self.log, until, known_TN) for groups in self.groups)
 
     def before(self, parts: Parts, time_Q: Floats) -> Numbers:
         """The standardised columns of Q combinations, each strictly before its own time, [Q, P]."""
@@ -190,7 +195,7 @@ class RunningState:
 
     fit: RunningFit
     as_of: float
-    tables: tuple[KnownTable, ...]
+    tables: Sequence[Lookup]  # one for each key, parents before their children
 
     def columns(self, parts: Parts) -> Numbers:
         """The standardised columns of any combinations; parts broadcast, so [B, 1] users × [1, C] items → [B, C, P]."""

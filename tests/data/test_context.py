@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from motet.data.context import Contexts, pack
 from motet.data.dataset import Dataset
 from motet.data.prepare import PrepareSettings, prepare
 from motet.errors import InputError
@@ -162,3 +163,16 @@ def test_context_that_makes_no_sense_is_told_what_would(
         data.read_context(told)
     assert caught.value.where == "--context"
     assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize("told", [{}, {"device": "phone", "wait": 2.5}, {"wait": None}, {"topics": ["a", "b"]}])
+def test_contexts_that_are_kept_are_those_that_are_packed(data: Dataset, told: dict[str, Any]) -> None:
+    names = [scenario.name for scenario in data.layout.scenarios]
+    contexts, scenarios = Contexts(data.schema, data.features.context, names), np.array([1, 0, 1])
+    for at in (1_700_000_000.0, 1_700_040_000.0):
+        for _ in range(2):
+            found = contexts.of(scenarios, at, told)
+            given = {name: [value] * 3 if isinstance(value, list) else value for name, value in told.items()}
+            wanted = pack(data.schema, data.features.context, [names[s] for s in scenarios], at, given)
+            assert np.array_equal(found.ids_RK, wanted.ids_RK)
+            assert np.array_equal(found.numbers_RN, wanted.numbers_RN)
