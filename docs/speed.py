@@ -136,6 +136,22 @@ def predict(found: Found) -> str:
     )
 
 
+def serve(found: Found) -> str:
+    """Requests over HTTP at a fixed rate."""
+    names = {"candidates": f"{found['given']} given candidates", "catalogue": f"a catalogue of {_count(found['ranked'])}",
+             "events": "one event told"}  # fmt: skip
+    keys = ("p50_ms", "p90_ms", "p99_ms", "worst_ms", "processor_ms")
+    lines = [[what, *(f"{found[name][key]:.1f}" for key in keys)] for name, what in names.items()]
+    rate = (
+        f"{_count(found['requests'])} requests of each sort at {found['per_second']:g} a second, {found['tasks']} tasks"
+    )
+    return _table(
+        ["ms", "p50", "p90", "p99", "worst", "processor"], lines,
+        f"{rate}, histories of {found['history']} events; from start to ready {found['ready_seconds']} s; a bundle of "
+        f"{found['bundle_mb']} MB; {_machine(found)}.",
+    )  # fmt: skip
+
+
 def from_lightgbm(found: Found) -> str:
     """The usual script beside Motet."""
     both = ("script", "motet")
@@ -150,7 +166,7 @@ def from_lightgbm(found: Found) -> str:
 
 BLOCKS = {
     maker.__name__: maker
-    for maker in (throughput, profile, scaling, prepare, scoring, predict, metrics, memory, from_lightgbm)
+    for maker in (throughput, profile, scaling, prepare, scoring, predict, serve, metrics, memory, from_lightgbm)
 }
 
 
