@@ -138,8 +138,8 @@ def predict(found: Found) -> str:
 
 def serve(found: Found) -> str:
     """Requests over HTTP at a fixed rate."""
-    names = {"candidates": f"{found['given']} given candidates", "catalogue": f"a catalogue of {_count(found['ranked'])}",
-             "events": "one event told"}  # fmt: skip
+    given, catalogue = f"{found['given']} given candidates", f"a catalogue of {_count(found['ranked'])}"
+    names = {"candidates": given, "catalogue": catalogue, "events": "one event told"}
     keys = ("p50_ms", "p90_ms", "p99_ms", "worst_ms", "processor_ms")
     lines = [[what, *(f"{found[name][key]:.1f}" for key in keys)] for name, what in names.items()]
     rate = (
