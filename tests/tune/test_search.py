@@ -1,6 +1,7 @@
 """Searches end to end: the best is found and written, a stopped one goes on, two at once are refused."""
 
 import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -207,3 +208,10 @@ def test_no_time_at_all_is_told(folder: Path) -> None:
     with pytest.raises(InputError):
         motet.tune(folder / "motet.toml", folder / "study", prepared=folder / "prepared",
                    changes={"tune.timeout": "0s"})  # fmt: skip
+
+
+def test_without_the_extra_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    answer = command("tune", folder / "motet.toml", *places(folder))
+    assert answer.code == 2
+    assert "pip install 'motet[tune]'" in answer.err
