@@ -39,7 +39,7 @@ AXES: dict[str, list[tuple[float, dict[str, Any]]]] = {
     "experts": [(n, MMOE | {"experts": n}) for n in (1, 2, 4, 8, 16)],
     "cells": [(n * n, MOTET | {"batch": 512, "rows": 1 << 14, "scenarios": n, "tasks": n}) for n in (1, 2, 4, 8, 16)],
 }
-QUICK_POINTS = 3
+QUICK_POINTS = 2
 SIZES: dict[str, dict[str, Any]] = {
     "quarter": {"expert_widths": [16, 8], "history_width": 4, "interaction": 8, "cell_rank": 4, "head_width": 4},
     "half": {"expert_widths": [32, 16], "history_width": 8, "interaction": 16, "cell_rank": 8, "head_width": 8},
@@ -105,13 +105,13 @@ def power_law(sizes: Sequence[float], values: Sequence[float]) -> tuple[float, t
 
 
 if __name__ == "__main__":
-    parser = options(__doc__, quick="three points of an axis, three sizes on a small market")
+    parser = options(__doc__, quick="two points of an axis, three sizes on a small market")
     parser.add_argument("--threads", type=int, default=0, help="0: one per core")
     parser.add_argument("--part", choices=["cost", "quality"], help="one of the two alone")
     args = parser.parse_args()
     threads, found = runtime.use_threads(args.threads), dict[str, Any]()
     for axis, points in AXES.items() if args.part != "quality" else ():
-        found[axis] = cost(points[:QUICK_POINTS] if args.quick else points, threads, 3 if args.quick else 7)
+        found[axis] = cost(points[:QUICK_POINTS] if args.quick else points, threads, 2 if args.quick else 7)
         if not args.json:
             print(axis)
             for point in found[axis]:

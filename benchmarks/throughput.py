@@ -22,7 +22,7 @@ from benchmarks.workload import Workload
 from motet import runtime
 
 SIZES = ((4096, 1_000), (4096, 100_000), (512, 1_000), (512, 100_000), (512, 1_000_000))
-QUICK = ((4096, 1_000), (4096, 100_000), (512, 100_000))
+QUICK = ((4096, 1_000), (512, 100_000))
 PEERS = ("torch-rechub", "deepctr-torch")
 SMALL = 1_000
 """Ids per field of a second worker of ours: what a step costs at the same batch with a small table."""
@@ -139,8 +139,8 @@ def show(line: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    parser = options(__doc__, quick="few short rounds, without the largest vocabulary")
-    parser.add_argument("--rounds", type=int, help="default: 7, quick 5")
+    parser = options(__doc__, quick="three short rounds at two sizes")
+    parser.add_argument("--rounds", type=int, help="default: 7, quick 3")
     parser.add_argument("--threads", type=int, default=0, help="of every package; 0: one per core")
     parser.add_argument("--peers", type=Path, default=Path(".venv-peers"), help="their environment")
     args = parser.parse_args()
@@ -152,7 +152,7 @@ if __name__ == "__main__":
     lines = []
     for batch, ids in QUICK if args.quick else SIZES:
         work = Workload(batch=batch, ids_per_field=ids, threads=threads)
-        rounds = args.rounds or (5 if args.quick else 7)
+        rounds = args.rounds or (3 if args.quick else 7)
         lines.append(measure(work, peers, rounds, 0.3 if args.quick else 1.5))
         if not args.json:
             show(lines[-1])
