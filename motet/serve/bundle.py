@@ -18,7 +18,7 @@ from typing import Any
 from motet.errors import InputError
 from motet.scoring.blend import Blend
 from motet.serve.popular import Popular
-from motet.settings import write_json
+from motet.settings import sync, write_json
 from motet.train.run import Run, fingerprint_of, load_run
 from motet.version import VERSION
 
@@ -99,7 +99,7 @@ def _write(run: Run, blend: Blend, popular: Popular, building: Path) -> None:
     }
     write_json(building / MANIFEST, manifest | {"fingerprint": _fingerprint(manifest)})
     for path in [*_files(building), *(path for path in building.rglob("*") if path.is_dir()), building]:
-        _sync(path)
+        sync(path)
 
 
 def _put(building: Path, output: Path) -> None:
@@ -109,7 +109,7 @@ def _put(building: Path, output: Path) -> None:
     if output.exists():
         os.replace(output, earlier)
     os.replace(building, output)
-    _sync(output.parent)
+    sync(output.parent)
     shutil.rmtree(earlier, ignore_errors=True)
 
 
@@ -177,11 +177,3 @@ def _files(folder: Path) -> Iterator[Path]:
 def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

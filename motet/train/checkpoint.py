@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from motet.errors import InputError
+from motet.settings import sync
 
 FORMAT = "motet-checkpoint/2"  # 2: AdamW's moments are those of two long vectors
 
@@ -46,7 +47,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         raise
     shutil.rmtree(final, ignore_errors=True)
     os.replace(building, final)
-    _sync(folder)
+    sync(folder)
     for old in _steps(folder):
         if old != final:
             shutil.rmtree(old, ignore_errors=True)
@@ -59,7 +60,7 @@ def _write(building: Path, checkpoint: Checkpoint) -> None:
     state = {"format": FORMAT, "step": checkpoint.step} | checkpoint.state
     (building / "state.json").write_text(json.dumps(state), encoding="utf-8")
     for file in building.iterdir():
-        _sync(file)
+        sync(file)
 
 
 def load(folder: Path) -> Checkpoint | None:
@@ -98,11 +99,3 @@ def load_adamw(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> 
 
 def _steps(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*"))
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

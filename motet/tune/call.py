@@ -46,7 +46,8 @@ def tune(
         raise InputError("this would replace what is tuned", where=str(into), fix="name another --output")
     where = Search.of(source, dict(changes or {}), folder, Path(prepared), baseline, say)
     found = search(where, where.experiment.tune, force=force, say=say)
-    return result.write(found, folder, source, into)
+    given = {key: value for key, value in (changes or {}).items() if not key.startswith("tune.")}
+    return result.write(found, folder, source, into, given)
 
 
 def tune_blend(

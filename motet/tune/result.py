@@ -13,14 +13,14 @@ from motet.tune.search import Finalist, Tuned
 FORMAT = "motet-tune/1"
 
 
-def write(tuned: Tuned, folder: Path, config: Path, output: Path) -> dict[str, Any]:
-    """All three files; what `tune.json` says."""
+def write(tuned: Tuned, folder: Path, config: Path, output: Path, given: dict[str, Any]) -> dict[str, Any]:
+    """All three files; what `tune.json` says. `given` are changes to the file that the search was made with."""
     found = told(tuned, config, output)
     write_json(folder / "tune.json", found)
     with atomic_file(folder / "tune.html", "w") as file:
         file.write(render(found))
     with atomic_file(output, "w") as file:
-        file.write(changed(config.read_text(encoding="utf-8"), tuned.best.changes))
+        file.write(changed(config.read_text(encoding="utf-8"), given | tuned.best.changes))
     return found
 
 

@@ -6,7 +6,6 @@ of the settings as they are by more than chance: 1.64 standard errors, over vali
 """
 
 import multiprocessing
-import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -164,13 +163,11 @@ class Search:
 
 def search(where: Search, how: Tune, *, force: bool = False, say: Say = lambda what, share: None) -> Tuned:
     """Every trial there may be, those of an earlier search in the folder included, and the finals."""
-    if force:
-        shutil.rmtree(where.folder, ignore_errors=True)
     space = where.space()
     of = fingerprint([VERSION, where.data.manifest["fingerprint"], where.baseline, plain(space), plain(where.current)])
     workers = how.workers or runtime.cores()
     with opened(where.folder, distributions(space), of=of, seed=where.experiment.train.seed, startup=how.startup,
-                workers=workers) as study:  # fmt: skip
+                workers=workers, force=force) as study:  # fmt: skip
         if (first := params_of(space, where.current)) is not None:
             study.first(first)
         _trials(where, how, space, study, workers, say)

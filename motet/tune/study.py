@@ -21,7 +21,9 @@ from optuna.trial import TrialState
 
 from motet.errors import InputError
 
-NAME, OF = "motet", "of"
+NAME, OF, JOURNAL = "motet", "of", "journal.jsonl"
+OUTCOMES = (JOURNAL, "tune.json", "tune.html")
+"""What a search writes into its folder; prepared folders in it are fresh or not by their own fingerprints."""
 STARTUP_EVALUATIONS = 3
 """No trial is stopped before so many evaluations of valid: the first say little."""
 
@@ -102,9 +104,13 @@ class Study:
 
 @contextmanager
 def opened(
-    folder: Path, distributions: dict[str, BaseDistribution], *, of: str, seed: int, startup: int, workers: int
-) -> Iterator[Study]:
-    """The study in that folder, begun or gone on with; `of` is a fingerprint of what it searches."""
+    folder: Path, distributions: dict[str, BaseDistribution], *,
+    of: str, seed: int, startup: int, workers: int, force: bool = False,
+) -> Iterator[Study]:  # fmt: skip
+    """The study in that folder, begun or gone on with; `of` is a fingerprint of what it searches.
+
+    With `force` an earlier search there is forgotten: its own files, nothing else, and none while it is at work.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock", timeout=0)
     try:
@@ -114,7 +120,9 @@ def opened(
         raise InputError("another search is at work in this folder", where=str(folder), fix=fix) from None
     try:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        journal = folder / "journal.jsonl"
+        journal = folder / JOURNAL
+        for name in OUTCOMES if force else ():
+            (folder / name).unlink(missing_ok=True)
         study = optuna.create_study(
             storage=storage_of(journal),
             study_name=NAME,

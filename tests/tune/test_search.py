@@ -210,6 +210,39 @@ def test_no_time_at_all_is_told(folder: Path) -> None:
                    changes={"tune.timeout": "0s"})  # fmt: skip
 
 
+def test_force_forgets_the_search_and_nothing_else(tmp_path: Path) -> None:
+    from optuna.distributions import FloatDistribution
+
+    space: Any = {"train.lr": FloatDistribution(0.0, 1.0)}
+    how: dict[str, Any] = {"seed": 0, "startup": 2, "workers": 1}
+    (tmp_path / "mine.txt").write_text("kept", encoding="utf-8")
+    with opened(tmp_path, space, of="x", **how) as study:
+        study.finish(study.ask(), 0.5)
+    with opened(tmp_path, space, of="y", force=True, **how) as study:
+        assert study.trials == []
+    assert (tmp_path / "mine.txt").exists()
+
+
+def test_a_mistake_beside_force_keeps_the_earlier_search(tuned: tuple[Path, dict[str, Any]]) -> None:
+    folder, _ = tuned
+    before = (folder / "study" / "journal.jsonl").read_bytes()
+    wrong = ("--set", 'tune.space={"model.dimm"=[3,4]}', "--force")
+    assert command("tune", folder / "motet.toml", *places(folder), *wrong).code == 2
+    with FileLock(folder / "study" / "lock"):
+        assert command("tune", folder / "motet.toml", *places(folder), "--force").code == 2
+    assert (folder / "study" / "journal.jsonl").read_bytes() == before
+
+
+def test_the_tuned_file_holds_the_changes_it_was_searched_with(tmp_path: Path) -> None:
+    config = write(tmp_path)
+    flags = [*places(tmp_path), "--set", "train.batch_size=64", "--set", "tune.finalists=1", "--set", "tune.seeds=1"]
+    space = 'tune.space={"model.dropout"=[0.1,0.2]}'
+    done("tune", config, *flags, "--set", space, "--set", "tune.workers=1", "--trials", "1")
+    found = tomllib.loads((tmp_path / "motet-tuned.toml").read_text(encoding="utf-8"))
+    assert found["train"]["batch_size"] == 64
+    assert "tune" not in found
+
+
 def test_without_the_extra_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     answer = command("tune", folder / "motet.toml", *places(folder))
