@@ -54,6 +54,8 @@ def cost(points: Sequence[tuple[float, dict[str, Any]]], threads: int, rounds: i
     workers: list[Worker] = []
     try:
         workers.extend(Worker([sys.executable, "-m", "benchmarks.ours", *work.options()]) for work in works)
+        for worker in workers:
+            assert worker.version, "a worker died before it was ready"
         steps = [_steps(worker, work) for worker, work in zip(workers, works, strict=True)]
         told = [[worker.ask("run", n)["wall"] for worker, n in zip(workers, steps, strict=True)] for _ in range(rounds)]
         memory = [worker.ask("memory", 0) for worker in workers]

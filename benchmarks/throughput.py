@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,16 @@ class Worker:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
         self.steps = 1
+
+    @cached_property
+    def version(self) -> str | None:
+        """The package's, which a worker tells when it is ready; None if it died before."""
         told = self._read()
-        self.version = told and told["version"]
+        return told and told["version"]
 
     def ask(self, what: str, number: int) -> Any:
+        if self.version is None:
+            return None
         assert self.process.stdin is not None
         try:
             self.process.stdin.write(f"{what} {number}\n")
@@ -69,6 +76,7 @@ def measure(work: Workload, peers: Path | None, rounds: int, seconds: float) -> 
             workers["small"] = Worker([sys.executable, "-m", "benchmarks.ours", *small.options()])
         for name in PEERS if peers else ():
             workers[name] = Worker([str(peers), "-m", "benchmarks.peers", name, *work.options()])
+        versions = {name: worker.version for name, worker in workers.items()}  # all have started before one is timed
         for worker in workers.values():
             _settle(worker, work, seconds)
         asked: Answers = {name: [] for name in [*workers, "limit"]}
@@ -76,7 +84,7 @@ def measure(work: Workload, peers: Path | None, rounds: int, seconds: float) -> 
             asked["limit"].append(workers["ours"].ask("limit", 5))
             for name, worker in workers.items():
                 asked[name].append(worker.ask("run", worker.steps))
-        return summary(work, asked, {name: worker.version for name, worker in workers.items()})
+        return summary(work, asked, versions)
     finally:
         for worker in workers.values():
             worker.end()
