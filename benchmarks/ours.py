@@ -20,6 +20,7 @@ from motet import runtime
 from motet.batch import UNKNOWN, Batch, Field, History, Layout, Split
 from motet.model.ranker import Network, resolve
 from motet.schema import Scenario, Task
+from motet.train.device import Place
 from motet.train.loop import Train, losses_of
 from motet.train.losses import CellSums
 from motet.train.optim import learning_rate
@@ -142,7 +143,9 @@ def training(work: Workload) -> Training:
     network, how = Network(data.layout, data.counts_V, model).train(), Train()
     losses, weights_T = losses_of(network, data, data.rows("train"), how, CPU)
     rates = {"lr": how.lr, "table_lr": how.table_lr, "weight_decay": how.weight_decay}
-    return Training(data, Step(network, losses, weights_T, **rates), CellSums(network.layout, CPU))
+    return Training(
+        data, Step(network, losses, weights_T, Place(CPU, bf16=False), **rates), CellSums(network.layout, CPU)
+    )
 
 
 def answers(work: Workload) -> dict[str, Callable[[int], Any]]:

@@ -74,8 +74,8 @@ def _matrix_speed() -> Finding:
 def _device() -> Finding:
     import torch
 
-    found = f"{torch.cuda.get_device_name()}, not used yet" if torch.cuda.is_available() else "none"
-    return Finding("gpu", f"{found}: Motet computes on the CPU so far", True, False)
+    found = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, training is on the CPU"
+    return Finding("gpu", found, True, False)
 
 
 def _disk(folder: Path) -> Finding:

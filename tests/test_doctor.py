@@ -43,12 +43,12 @@ def test_a_missing_extra_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (answer.code, answer.json["ok"]) == (0, True)
 
 
-def test_a_gpu_is_said_not_to_be_used_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_is_named_and_none_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert found("gpu").found == "none: Motet computes on the CPU so far"
+    assert found("gpu").found == "none, training is on the CPU"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.get_device_name", lambda: "Tensor Oven 9000")
-    assert found("gpu").found == "Tensor Oven 9000, not used yet: Motet computes on the CPU so far"
+    assert found("gpu").found == "Tensor Oven 9000"
     assert ready([found("gpu")])
 
 

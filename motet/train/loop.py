@@ -20,6 +20,7 @@ from motet.errors import InputError
 from motet.model.kinds import Trainable
 from motet.settings import settings
 from motet.train import checkpoint
+from motet.train.device import Device, Place, Precision
 from motet.train.early_stop import EarlyStop, ValidCells
 from motet.train.losses import CellSums, TaskLosses
 from motet.train.optim import learning_rate
@@ -47,6 +48,8 @@ class Train:
     task_weights: dict[str, float] = field(default_factory=dict)  # loss weights; 1 where not named
     checkpoint_every: int = 500  # steps; evaluations always write one
     threads: int = 0  # 0: one per core; a training that is resumed keeps those it began with
+    device: Device = "auto"  # auto: a GPU where torch sees one
+    precision: Precision = "auto"  # of products in training; auto: bf16 on a GPU that has it, else fp32
 
 
 @dataclass(frozen=True)
@@ -87,21 +90,22 @@ def train(
     """
     saved = checkpoint.load(folder / "checkpoint") if folder else None
     threads = runtime.use_threads(_threads(how, saved))
-    device = next(network.parameters()).device
+    place = _place(how, saved)
+    network.to(place.device)
     index = network.task_index
     rows = _observed(data, data.rows("train", scenario), index)
     valid = _observed(data, data.rows("valid", scenario), index)
     if not len(rows):
         raise InputError("no train row has a label", fix="check the split and the labels' columns")
-    losses, weights_T = losses_of(network, data, rows, how, device)
+    losses, weights_T = losses_of(network, data, rows, how, place.device)
     rates = {"lr": how.lr, "table_lr": how.table_lr}
     decays = {"weight_decay": how.weight_decay, "table_weight_decay": how.table_weight_decay}
-    update = Step(network, losses, weights_T, **rates, **decays)
+    update = Step(network, losses, weights_T, place, **rates, **decays)
     batch_size = batch_size_of(len(rows), how)
     per_epoch = -(-len(rows) // batch_size)
     total, warmup = per_epoch * how.epochs, max(1, int(per_epoch * how.epochs * how.warmup))
     cells = ValidCells(network.layout, data.labels(valid)[:, index.numpy()], data.scenarios(valid))
-    stop, step, best, sums = EarlyStop(how.patience), 0, _copy(network), CellSums(network.layout, device)
+    stop, step, best, sums = EarlyStop(how.patience), 0, _copy(network), CellSums(network.layout, place.device)
     started = time.monotonic()
     runtime.seed_everything(how.seed)
     if saved:
@@ -129,7 +133,12 @@ def train(
 
         # Write a checkpoint from which training can go on exactly.
         if folder and step > trained_from and (finished or step % how.checkpoint_every == 0 or step == stop.judged):
-            facts = {"train": asdict(how), "threads": threads, "seconds": time.monotonic() - started}
+            facts = {
+                "train": asdict(how),
+                "threads": threads,
+                "place": str(place),
+                "seconds": time.monotonic() - started,
+            }
             checkpoint.save(folder / "checkpoint", _snapshot(step, network, best, update, sums, stop, facts))
         if finished:
             break
@@ -141,7 +150,7 @@ def train(
 
         # The step.
         at = (step % per_epoch) * batch_size
-        batch = data.batch(order[at : at + batch_size]).to(device)
+        batch = data.batch(order[at : at + batch_size]).to(place.device)
         loss_BCT, labels_BCT = update(batch, learning_rate(step, total, warmup))
         sums.add(loss_BCT, labels_BCT, batch.scenario_B)
         step += 1
@@ -149,7 +158,7 @@ def train(
             progress(step, total, f"valid ne {stop.best:.4f}" if np.isfinite(stop.best) else "")
 
     network.load_state_dict(best)
-    network.eval()
+    network.to("cpu").eval()
     seconds, epochs = time.monotonic() - started, step / per_epoch
     seen = step // per_epoch * len(rows) + step % per_epoch * batch_size
     return Outcome(step, epochs, stop.best_step, stop.best, seconds, seen / max(seconds, 1e-9),
@@ -179,6 +188,15 @@ def _threads(how: Train, saved: checkpoint.Checkpoint | None) -> int:
         return began
     what = f"this training began with {began} threads and goes on exactly only with as many"
     raise InputError(what, where="train.threads", fix=fix)
+
+
+def _place(how: Train, saved: checkpoint.Checkpoint | None) -> Place:
+    """What is asked for; a training that goes on does so only where it began."""
+    place = Place.of(how.device, how.precision)
+    if saved is not None and saved.state["place"] != str(place):
+        what = f"this training began on {saved.state['place']} and goes on exactly only there, not on {place}"
+        raise InputError(what, where="train.device", fix="go on where it began, or start over with --force")
+    return place
 
 
 def _observed(data: Rows, rows: NDArray[np.int64], index: Tensor) -> NDArray[np.int64]:
@@ -212,7 +230,7 @@ def _snapshot(
     step: int, network: Trainable, best: dict[str, Tensor], update: Step, sums: CellSums, stop: EarlyStop,
     facts: dict[str, Any],
 ) -> checkpoint.Checkpoint:  # fmt: skip
-    optimizer = {"adagrad.sum_V": update.sparse.sum_V, "rng": torch.get_rng_state(), "sums_STX": sums.sums_STX}
+    optimizer = {"adagrad.sum_V": update.sparse.sum_V, "sums_STX": sums.sums_STX} | update.place.random_state()
     optimizer |= checkpoint.adamw_tensors(update.dense.adamw)
     return checkpoint.Checkpoint(step, _copy(network), best, optimizer, {"early_stop": asdict(stop)} | facts)
 
@@ -228,7 +246,7 @@ def _restore(
     update.sparse.sum_V.copy_(saved.optimizer["adagrad.sum_V"])
     sums.sums_STX.copy_(saved.optimizer["sums_STX"])
     checkpoint.load_adamw(update.dense.adamw, saved.optimizer)
-    torch.set_rng_state(saved.optimizer["rng"])
+    update.place.restore_random_state(saved.optimizer)
     return EarlyStop(**saved.state["early_stop"])
 
 

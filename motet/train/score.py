@@ -4,6 +4,7 @@ from collections.abc import Callable
 from threading import Lock
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -24,10 +25,12 @@ def score_rows(
     As many batches at a time as torch has threads: they share nothing, and each stays in the cache of its core.
     """
     counting, done = Lock(), 0
+    device = next(ranker.parameters()).device if isinstance(ranker, nn.Module) else torch.device("cpu")
 
     def score(some: slice) -> NDArray[np.float32]:
         nonlocal done
-        logits_BT: NDArray[np.float32] = ranker.score(data.batch(rows[some])).logits_BCT[:, 0].float().cpu().numpy()
+        batch = data.batch(rows[some]).to(device)
+        logits_BT: NDArray[np.float32] = ranker.score(batch).logits_BCT[:, 0].float().cpu().numpy()
         if progress is not None:
             with counting:
                 done += len(logits_BT)
