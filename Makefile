@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 
 .PHONY: demo examples test check bench bench-peers setup clean
 
-BENCHMARKS := throughput prepare scaling memory scoring metrics predict serve from_lightgbm
+BENCHMARKS := throughput prepare scaling memory scoring metrics predict serve from_lightgbm contended
 EXAMPLES := ecommerce social voice
 
 demo: setup  ## data, training, the matrix of cells, slates and a report in about two minutes

@@ -9,10 +9,11 @@ the environment of the others; without it they are null.
 """
 
 import json
+import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -34,9 +35,10 @@ Answers = dict[str, list[Any]]
 class Worker:
     """A package that trains when asked; None instead of an answer once it has died, of memory for instance."""
 
-    def __init__(self, command: Sequence[str]) -> None:
-        pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True)
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
+        changed = os.environ | (environment or {})
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=quiet, text=True, env=changed)
         self.steps = 1
 
     @cached_property

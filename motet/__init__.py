@@ -3,13 +3,19 @@
 The functions are imported when they are asked for: torch and polars take a second. `train`, `evaluate` and `tune` are
 packages as well as functions, so that functions, commands and folders have the same names: Python puts a package that
 is imported in the place of the function, and here it is then made callable.
+
+How long threads of one operation spin before they sleep is read when torch is loaded, so it is set here: decision 0022.
 """
 
+import os
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from motet.version import VERSION as __version__
+
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 if TYPE_CHECKING:
     from motet.api import (

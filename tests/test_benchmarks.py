@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import amazon3, from_lightgbm, limit, memory, metrics, profile, scaling, scoring, serve, throughput
+from benchmarks import (
+    amazon3,
+    contended,
+    from_lightgbm,
+    limit,
+    memory,
+    metrics,
+    profile,
+    scaling,
+    scoring,
+    serve,
+    throughput,
+)
 from benchmarks.common import Benchmark, summary
 from benchmarks.workload import Workload
 from motet.baselines import BASELINES
@@ -186,3 +198,12 @@ def test_serving_is_timed_over_http_and_tells_what_was_asked(tmp_path: Path) -> 
         assert 0 < found[sort]["p50_ms"] <= found[sort]["p99_ms"] <= found[sort]["worst_ms"]
     assert found["ready_seconds"] > 0
     json.dumps(found, allow_nan=False)
+
+
+def test_contended_times_every_spin_count_alone_and_beside_other_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contended, "WORK", Workload(batch=64, ids_per_field=50, rows=2048, fields=4, hidden=8, width=4))
+    monkeypatch.setattr(contended, "SPINS", {"default": "", "ours": "1000"})
+    found = contended.measure(rounds=1)
+    assert set(found) == {"default", "ours"}
+    assert found["default"]["beside_to_default"] == 1
+    assert all(figures["alone_ms"] > 0 for figures in found.values())
