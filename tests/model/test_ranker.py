@@ -69,6 +69,41 @@ class TestPooled(RankerContract):
         return network(resolve({"preset": "pooled"}))
 
 
+class TestStar(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "star"}))
+
+
+class TestPepnet(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "pepnet"}))
+
+
+class TestM3oe(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "m3oe"}))
+
+
+class TestStem(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "stem"}))
+
+
+class TestToken(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "token"}))
+
+
+class TestTokensAsVoices(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"scenario": "token", "experts": "none"}))
+
+
+class TestLayerGatesAndAttention(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"scenario": "layer-gate", "fusion": "attention"}))
+
+
 class TestMeanHistoryAndConcat(RankerContract):
     def make(self, data: Toy) -> Ranker:
         return network(resolve({"history": "mean", "fusion": "concat"}))
@@ -179,7 +214,7 @@ def test_the_wide_part_is_added_to_the_logits_of_its_task_before_the_chain() -> 
     torch.testing.assert_close(after[..., [0, 2]], before[..., [0, 2]], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["mmoe", "ple", "shared-bottom", "lstm-fusion", "lstm-weighted"])
+@pytest.mark.parametrize("name", [name for name in presets() if name not in ("motet", "pooled")])
 def test_published_models_have_neither_products_nor_a_wide_part(name: str) -> None:
     model = resolve({"preset": name})
     assert (model.interaction, model.wide) == (0, False)
@@ -194,7 +229,8 @@ def test_pooled_has_the_parts_of_the_default() -> None:
 def test_an_untrained_network_predicts_each_cells_base_rate(name: str) -> None:
     made = network(resolve({"preset": name}))
     for part in parts(made):
-        for tensor in (part.heads.last_TH, part.heads.bias_ST, *(part.wide.parameters() if part.wide else ())):
+        added = [layer for layer in (part.wide, part.auxiliary and part.auxiliary.last) if layer]
+        for tensor in (part.heads.last_TH, part.heads.bias_ST, *(p for layer in added for p in layer.parameters())):
             tensor.data.zero_()
     batch = toy().batch(toy().rows("test"))
     rates_ST = torch.tensor(toy().layout.base_rates)
