@@ -2,31 +2,14 @@
 
 import pytest
 import torch
+from contracts.networks import network, parts
 from contracts.ranker_contract import RankerContract
 from contracts.toy import Toy, toy
 
 from motet.batch import Ranker
 from motet.errors import InputError
-from motet.model.kinds import Trainable, WeightedKinds, build
 from motet.model.presets import presets
 from motet.model.ranker import Model, Network, resolve, restrict
-
-
-def network(model: Model, tasks: list[int] | None = None, *, counts: int = 20) -> Trainable:
-    """A network with weights far from their start, so that no slot is still identity."""
-    torch.manual_seed(0)
-    layout = toy().layout
-    made = build(layout, torch.full((layout.table_rows,), counts), model, tasks)
-    for parameter in made.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
-    for part in parts(made):
-        part.inputs.table.weight.data[0] = 0
-    return made
-
-
-def parts(made: Trainable) -> list[Network]:
-    """The network, or those of its kinds."""
-    return [*made.parts()] if isinstance(made, WeightedKinds) else [made]
 
 
 class TestMotet(RankerContract):
