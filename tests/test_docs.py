@@ -12,10 +12,9 @@ from typing import Any
 
 import polars as pl
 import pytest
-import torch
 import typer
 from contracts.ranker_contract import RankerContract
-from contracts.toy import Toy, toy
+from contracts.toy import Toy
 
 import motet
 from motet import experiment
@@ -25,7 +24,7 @@ from motet.cli import app
 from motet.data.sources import READERS
 from motet.errors import InputError
 from motet.evaluate.words import number
-from motet.model.ranker import Network, resolve
+from motet.model.ranker import resolve
 from motet.settings import parse
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -299,17 +298,13 @@ class TestTheBaselineOfTheGuide(RankerContract):
         return baseline
 
 
-class TestTheExpertSchemeOfTheGuide(RankerContract):
-    def make(self, data: Toy) -> Ranker:
-        torch.manual_seed(0)
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            scheme = module("docs/add-an-expert-scheme.md", monkeypatch).OwnExperts
-
-            def experts(widths: tuple[int, int], prior: int, tasks: int, model: Any) -> Any:
-                return scheme(widths, prior, tasks, model.expert_count, model.expert_widths, model.dropout)
-
-            monkeypatch.setattr("motet.model.ranker._experts", experts)
-            return Network(toy().layout, toy().counts_V, resolve({}))
+def test_the_guide_to_a_new_model_shows_a_scheme_that_is_there_whole_and_its_whole_battery() -> None:
+    (shown,) = [body for page, body in fences("python") if page == "docs/add-a-model.md"]
+    assert shown == (ROOT / "motet/model/m3oe.py").read_text(encoding="utf-8")
+    assert shown.count("\n") <= 100
+    (battery,) = [body for page, body in fences("text") if page == "docs/add-a-model.md"]
+    assert battery in (ROOT / "tests/model/test_schemes.py").read_text(encoding="utf-8")
+    assert battery.count("\n") <= 6
 
 
 def test_the_reader_of_the_guide_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

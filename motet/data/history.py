@@ -28,7 +28,7 @@ class HistorySettings:
     @classmethod
     def _positive(cls, value: int) -> int:
         if value < 1:
-            raise ValueError("length should be at least 1")
+            raise ValueError('length should be at least 1; a network that reads none has history = "none" in [model]')
         return value
 
 

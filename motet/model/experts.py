@@ -8,14 +8,57 @@ of an expert, F = E·H, T tasks, V voices, P prior width.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from motet.model.dropout import Dropout
 
-ExpertScheme = Literal["shared-bottom", "mmoe", "ple"]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """What a scheme is built for.
+
+    The columns of a user and of a candidate are embeddings of ids, `dim` for each field; then groups of other columns;
+    in a scheme of `OWN_EMBEDDINGS` then, for each task, its own embeddings of the same ids.
+    """
+
+    user: int
+    candidate: int
+    prior: int
+    scenarios: int
+    tasks: int
+    experts: int  # `expert_count` of the settings
+    widths: tuple[int, int]  # H, D
+    dropout: float
+    fused: bool = True  # whether a fusion takes other voices than the tasks'
+    dim: int = 0
+    embedded_XY: tuple[int, int] = (0, 0)  # how many columns of each are embeddings that all tasks share
+    groups_XY: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())  # widths of the groups behind them: numbers, history
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """What conditions one hidden layer: z becomes scale ⊙ z + shift before its ReLU; [B, 1 or C, units] each."""
+
+    scale: Tensor
+    shift: Tensor | None = None
+
+    def __call__(self, z_BCF: Tensor) -> Tensor:
+        scaled = z_BCF * self.scale
+        return scaled if self.shift is None else scaled + self.shift
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What experts see of requests and their candidates, after the scenario has conditioned it."""
+
+    user_BX: Tensor
+    candidate_BCY: Tensor
+    prior_BP: Tensor
+    scenario_B: Tensor
+    films: tuple[Film, Film] | None = None  # of both layers of all experts; None: as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +101,28 @@ class SplitLinear(nn.Module):
 
 
 class ExpertBank(nn.Module):
-    """E two-layer networks side by side, [B, C, E, D]."""
+    """E two-layer networks side by side, [B, C, E, D]; `first` is their first layer where not all see all columns."""
 
-    def __init__(self, user_width: int, candidate_width: int, experts: int, widths: tuple[int, int], dropout: float):
+    def __init__(self, sizes: Sizes, experts: int, first: Any = None) -> None:
         super().__init__()
-        hidden, width = widths
+        hidden, width = sizes.widths
         self.experts = experts
-        self.first = SplitLinear(user_width, candidate_width, experts * hidden)
+        self.units = experts * hidden, experts * width
+        self.first = first or SplitLinear(sizes.user, sizes.candidate, experts * hidden)
         self.second_EHD = nn.Parameter(torch.randn(experts, hidden, width) * (2 / hidden) ** 0.5)
         self.bias_ED = nn.Parameter(torch.zeros(experts, width))
-        self.dropout = Dropout(dropout)
+        self.dropout = Dropout(sizes.dropout)
 
-    def forward(self, user_BX: Tensor, candidate_BCY: Tensor) -> Tensor:
-        hidden_MF = self.dropout(self.first.rows(user_BX, candidate_BCY).relu_())
-        hidden_EMH = hidden_MF.unflatten(-1, (self.experts, -1)).transpose(0, 1)
-        out_EMD = torch.baddbmm(self.bias_ED[:, None], hidden_EMH, self.second_EHD).relu_()
-        return out_EMD.transpose(0, 1).unflatten(0, candidate_BCY.shape[:2])
+    def forward(self, seen: Seen) -> Tensor:
+        shape, films = seen.candidate_BCY.shape[:2], seen.films
+        first_MF = self.first.rows(seen.user_BX, seen.candidate_BCY)
+        first_MF = first_MF if films is None else films[0](first_MF.unflatten(0, shape)).flatten(0, 1)
+        hidden_EMH = self.dropout(first_MF.relu_()).unflatten(-1, (self.experts, -1)).transpose(0, 1)
+        out_EMD = torch.baddbmm(self.bias_ED[:, None], hidden_EMH, self.second_EHD)
+        if films is None:
+            return out_EMD.relu_().transpose(0, 1).unflatten(0, shape)
+        out_BCF = out_EMD.transpose(0, 1).flatten(1).unflatten(0, shape)
+        return films[1](out_BCF).relu().unflatten(-1, (self.experts, -1))
 
 
 class Mixture(nn.Module):
@@ -83,23 +132,20 @@ class Mixture(nn.Module):
     expert every gate is 1: the shared bottom (Caruana 1997).
     """
 
-    def __init__(
-        self, widths_XY: tuple[int, int], prior_width: int, tasks: int, experts: int, widths: tuple[int, int],
-        dropout: float, *, fused: bool = True,
-    ) -> None:  # fmt: skip
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.bank = ExpertBank(*widths_XY, experts, widths, dropout)
-        self.gates = SplitLinear(*widths_XY, (tasks + 1) * experts)
-        self.scenario_gate = nn.Linear(prior_width, experts)
-        self.tasks, self.fused = tasks, fused
+        self.bank = ExpertBank(sizes, sizes.experts)
+        self.gates = SplitLinear(sizes.user, sizes.candidate, (sizes.tasks + 1) * sizes.experts)
+        self.scenario_gate = nn.Linear(sizes.prior, sizes.experts)
+        self.tasks, self.fused = sizes.tasks, sizes.fused
 
-    def forward(self, user_BX: Tensor, candidate_BCY: Tensor, prior_BP: Tensor) -> Voices:
-        experts_BCED = self.bank(user_BX, candidate_BCY)
-        gates_BCVE = shares(self.gates(user_BX, candidate_BCY), self.tasks + 1)
+    def forward(self, seen: Seen) -> Voices:
+        experts_BCED = self.bank(seen)
+        gates_BCVE = shares(self.gates(seen.user_BX, seen.candidate_BCY), self.tasks + 1)
         shared_BC1E, task_BCTE = gates_BCVE.split([1, self.tasks], 2)
         if not self.fused:
             return alone(task_BCTE @ experts_BCED)
-        return mixed(experts_BCED, shared_BC1E, self.scenario_gate(prior_BP).softmax(-1), task_BCTE)
+        return mixed(experts_BCED, shared_BC1E, self.scenario_gate(seen.prior_BP).softmax(-1), task_BCTE)
 
 
 class ProgressiveExtraction(nn.Module):
@@ -108,28 +154,26 @@ class ProgressiveExtraction(nn.Module):
     One extraction level. The shared voice mixes all experts, the scenario voice the shared ones by the prior.
     """
 
-    def __init__(
-        self, widths_XY: tuple[int, int], prior_width: int, tasks: int, experts: int, widths: tuple[int, int],
-        dropout: float, *, fused: bool = True,
-    ) -> None:  # fmt: skip
+    def __init__(self, sizes: Sizes) -> None:
         super().__init__()
-        self.own, self.common, self.tasks, self.fused = max(1, experts // 2), experts, tasks, fused
+        tasks = sizes.tasks
+        self.own, self.common, self.tasks, self.fused = max(1, sizes.experts // 2), sizes.experts, tasks, sizes.fused
         self.total = self.common + tasks * self.own
-        self.bank = ExpertBank(*widths_XY, self.total, widths, dropout)
-        self.gates = SplitLinear(*widths_XY, tasks * (self.common + self.own) + self.total)
-        self.scenario_gate = nn.Linear(prior_width, self.common)
+        self.bank = ExpertBank(sizes, self.total)
+        self.gates = SplitLinear(sizes.user, sizes.candidate, tasks * (self.common + self.own) + self.total)
+        self.scenario_gate = nn.Linear(sizes.prior, self.common)
         self.register_buffer("owner_TT1", torch.eye(tasks)[..., None], persistent=False)
         self.owner_TT1: Tensor
 
-    def forward(self, user_BX: Tensor, candidate_BCY: Tensor, prior_BP: Tensor) -> Voices:
-        experts_BCED = self.bank(user_BX, candidate_BCY)
-        gates = self.gates(user_BX, candidate_BCY)
+    def forward(self, seen: Seen) -> Voices:
+        experts_BCED = self.bank(seen)
+        gates = self.gates(seen.user_BX, seen.candidate_BCY)
         task_gates, shared_gate = gates.split([self.tasks * (self.common + self.own), self.total], -1)
         common, own = shares(task_gates, self.tasks).split([self.common, self.own], -1)
         task_BCTE = torch.cat([common, (own[..., None, :] * self.owner_TT1).flatten(-2)], -1)
         if not self.fused:
             return alone(task_BCTE @ experts_BCED)
-        scenario_BE = nn.functional.pad(self.scenario_gate(prior_BP).softmax(-1), (0, self.total - self.common))
+        scenario_BE = nn.functional.pad(self.scenario_gate(seen.prior_BP).softmax(-1), (0, self.total - self.common))
         return mixed(experts_BCED, shared_gate.softmax(-1)[:, :, None], scenario_BE, task_BCTE)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from motet.model.experts import Voices
 
-CellFusion = Literal["weighted", "concat", "none"]
+CellFusion = Literal["weighted", "concat", "attention", "none"]
 VOICES = ("shared", "scenario", "task", "cell")
 
 
@@ -72,6 +72,33 @@ class ConcatFusion(nn.Module):
         parts = [_shrink(x) * x for x in _spread(voices, self.adapter, scenario_B)]
         shape = parts[2].shape
         return torch.relu(self.join(torch.cat([part.expand(shape) for part in parts], -1)))
+
+
+class AttentionFusion(nn.Module):
+    """The cell's query attends to the voices of a row: Σ_v w_v X_v, w = softmax_v(q_st · K X_v / √R).
+
+    q_st = a_t + W·prior_s + c_st begins at zero: equal weights. They differ from row to row, so none can be shown.
+    """
+
+    def __init__(self, scenarios: int, tasks: int, width: int, rank: int, prior_width: int) -> None:
+        super().__init__()
+        self.adapter = CellAdapter(scenarios, tasks, width, rank)
+        self.key = nn.Linear(width, rank, bias=False)
+        self.task_TR = nn.Parameter(torch.zeros(tasks, rank))
+        self.prior = nn.Linear(prior_width, rank, bias=False)
+        self.cell_STR = nn.Parameter(torch.zeros(scenarios, tasks, rank))
+        nn.init.zeros_(self.prior.weight)
+
+    def forward(self, voices: Voices, scenario_B: Tensor, prior_SP: Tensor) -> Tensor:
+        query_STR = (self.task_TR + self.prior(prior_SP)[:, None] + self.cell_STR) * self.task_TR.shape[1] ** -0.5
+        query_B1TR = query_STR.index_select(0, scenario_B)[:, None]
+        said = [_shrink(x) * x for x in _spread(voices, self.adapter, scenario_B)]
+        logits = torch.broadcast_tensors(*((self.key(x) * query_B1TR).sum(-1, keepdim=True) for x in said))
+        first, *others = zip(torch.stack(logits).softmax(0), said, strict=True)
+        fused_BCTD = first[0] * first[1]
+        for weight_BCT1, x_BCTD in others:
+            fused_BCTD = torch.addcmul(fused_BCTD, weight_BCT1, x_BCTD)
+        return fused_BCTD
 
 
 class NoFusion(nn.Module):

@@ -90,16 +90,21 @@ class Inputs:
     candidate: tuple[Tensor, ...]  # item and pair: embeddings and numbers, [B, C, …] each; views where items are shared
     items: ItemViews
     packing: Packing
+    own: tuple[Tensor, ...] = ()  # every task's own embeddings of user and context, and of the candidates; or nothing
 
 
 class InputLayer(nn.Module):
-    """Looks up and concatenates; bags are summed over their tags."""
+    """Looks up and concatenates; bags are summed over their tags.
 
-    def __init__(self, layout: Layout, counts_V: Tensor, dim: int, evidence: float) -> None:
+    With `own` tasks a row of the table holds the shared embedding and then one of each of them.
+    """
+
+    def __init__(self, layout: Layout, counts_V: Tensor, dim: int, evidence: float, own: int = 0) -> None:
         super().__init__()
         counts_V = counts_V.clone()
         counts_V[[field.offset for field in layout.fields]] = 0  # what is unknown in train is rare, later it is new
-        self.table = Table(counts_V, dim, evidence)
+        self.table = Table(counts_V, dim * (1 + own), evidence)
+        self.dim, self.own = dim, own
         self.user, self.item, self.context = layout.of("user"), layout.of("item"), layout.of("context")
         self.view_width = len(self.item) * dim
         self.user_width = (len(self.user) + len(self.context)) * dim
@@ -109,13 +114,23 @@ class InputLayer(nn.Module):
     def forward(self, batch: Batch) -> Inputs:
         packing = Packing.of(batch.history.mask_BL)
         item_ids_UK, candidate_BC, event_P = _different_items(batch, packing)
-        user, context, item = self.table([batch.user_ids_BK, batch.context_ids_BK, item_ids_UK])
+        looked_up = self.table([batch.user_ids_BK, batch.context_ids_BK, item_ids_UK])
+        user, context, item = (x[..., : self.dim] for x in looked_up) if self.own else looked_up
         user_BX = torch.cat(
             [_pool(user, self.user), _pool(context, self.context), batch.user_numbers_BN, batch.context_numbers_BN], -1
         )
         items = ItemViews(_pool(item, self.item), candidate_BC, event_P)
         candidate = items.of_candidates(items.views_UI), batch.item_numbers_BCN, batch.pair_numbers_BCN
-        return Inputs(user_BX, candidate, items, packing)
+        return Inputs(user_BX, candidate, items, packing, self._own(looked_up, items) if self.own else ())
+
+    def _own(self, looked_up: list[Tensor], items: ItemViews) -> tuple[Tensor, ...]:
+        """The own embeddings of task after task: of user and context, [B, …], and of the candidates, [B, C, …]."""
+        user, context, item = (
+            [_pool(x[..., self.dim * (1 + task) :][..., : self.dim], fields) for task in range(self.own)]
+            for x, fields in zip(looked_up, (self.user, self.context, self.item), strict=True)
+        )
+        user_BX = torch.cat([part for pair in zip(user, context, strict=True) for part in pair], -1)
+        return user_BX, items.of_candidates(torch.cat(item, -1))
 
 
 def _different_items(batch: Batch, packing: Packing) -> tuple[Tensor, Tensor, Tensor]:

@@ -12,15 +12,27 @@ from torch import Tensor, nn
 
 from motet.batch import Batch, CellOutput, Layout
 from motet.errors import InputError
-from motet.model.experts import ExpertScheme, Mixture, ProgressiveExtraction, SplitLinear, Voices
-from motet.model.fusion import VOICES, CellFusion, ConcatFusion, NoFusion, WeightedFusion
+from motet.model.experts import Seen, Sizes, SplitLinear, Voices
+from motet.model.fusion import VOICES, AttentionFusion, CellFusion, ConcatFusion, NoFusion, WeightedFusion
 from motet.model.heads import Heads
-from motet.model.history import AttentionHistory, HistoryEncoder, KindFusion, LstmHistory, MeanHistory, NoHistory
+from motet.model.history import (
+    AttentionHistory,
+    Encoder,
+    HistoryEncoder,
+    KindFusion,
+    LstmHistory,
+    MeanHistory,
+    NoHistory,
+)
 from motet.model.inputs import InputLayer
 from motet.model.interaction import Interaction
+from motet.model.layer_gate import LayerGates
 from motet.model.presets import presets, slots
-from motet.model.scenario import Gate, Prior, ScenarioConditioning
+from motet.model.scenario import InputGates, Prior, ScenarioConditioning
+from motet.model.schemes import OWN_EMBEDDINGS, SCHEMES, ExpertScheme
+from motet.model.star import Auxiliary, StarInputs, StarLayers
 from motet.model.tiles import in_tiles
+from motet.model.tokens import TokenLayers
 from motet.settings import nearest, parse, settings
 
 
@@ -57,7 +69,31 @@ def resolve(given: dict[str, Any]) -> Model:
         raise InputError("solo is not one network but one for every cell", where="model.preset", fix=fix)
     if name not in presets():
         raise InputError(f"unknown preset {name!r}", where="model.preset", fix=nearest(str(name), presets()))
-    return parse(Model, slots(name) | given, prefix=("model",))
+    model = parse(Model, slots(name) | given, prefix=("model",))
+    _check(model)
+    return model
+
+
+def _check(model: Model) -> None:
+    """Slots that exclude each other and sizes that are none."""
+    if (model.scenario == "token") != (model.experts == "none"):
+        what = f"scenario = {model.scenario!r} does not go with experts = {model.experts!r}"
+        fix = 'the tokens take the place of the experts: set experts = "none" with scenario = "token", and only with it'
+        raise InputError(what, where="model.experts", fix=fix)
+    for key in ("dim", "history_width", "history_heads", "expert_count", "cell_rank", "head_width"):
+        if getattr(model, key) < 1:
+            raise InputError(f"{getattr(model, key)} is too small", where=f"model.{key}", fix="at least 1")
+    if min(model.expert_widths) < 1:
+        raise InputError(f"{min(model.expert_widths)} is too small", where="model.expert_widths", fix="at least 1 each")
+    if not 0 <= model.dropout < 1:
+        raise InputError(f"{model.dropout} is no share", where="model.dropout", fix="at least 0 and below 1")
+    for key, width, used in (
+        ("history_width", model.history_width, model.history == "attention"),
+        ("expert_widths", model.expert_widths[1], model.scenario == "token"),
+    ):
+        if used and width % model.history_heads:
+            what = f"{width} cannot be shared among {model.history_heads} heads"
+            raise InputError(what, where=f"model.{key}", fix=f"a multiple of {model.history_heads}, or fewer heads")
 
 
 class Network(nn.Module):
@@ -71,22 +107,22 @@ class Network(nn.Module):
         self.task_index = torch.tensor(range(len(layout.tasks)) if tasks is None else tasks)
         self.layout = restrict(layout, self.task_index.tolist())
         self.name, scenarios, count = model.preset, len(layout.scenarios), len(self.layout.tasks)
-        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence)
+        own = count if model.experts in OWN_EMBEDDINGS else 0
+        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence, own)
         self.history = _history(layout, self.inputs.view_width, model)
         self.prior = Prior(layout)
         widths = self.inputs.user_width + self.history.user_width, self.inputs.view_width
         self.interaction = Interaction(*widths, model.interaction) if model.interaction else None
-        user_width = self.inputs.user_width + self.history.user_width
-        candidate_width = self.inputs.candidate_width + self.history.candidate_width + model.interaction
-        gated = model.scenario == "gate"
-        self.user_gate = Gate(self.prior.width, user_width, 32) if gated else None
-        self.candidate_gate = Gate(self.prior.width, candidate_width, 32) if gated else None
-        self.experts = _experts((user_width, candidate_width), self.prior.width, count, model)
+        sizes = _sizes(self.inputs, self.history, self.prior, scenarios, count, model)
+        self.condition = _condition(sizes, model)
+        self.experts = _experts(sizes, model)
+        self.layers = _layers(sizes, self.experts, model)
+        self.auxiliary = Auxiliary(sizes) if _is_star(sizes, model) else None
         self.fusion = _fusion(scenarios, count, self.prior.width, model)
         self.heads = Heads(
             self.layout, model.expert_widths[1], model.head_width, model.dropout, chained=model.entire_space
         )
-        self.wide = zero(SplitLinear(user_width, candidate_width, count)) if model.wide else None
+        self.wide = zero(SplitLinear(sizes.user, sizes.candidate, count)) if model.wide else None
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability for every candidate and task, [B, C, T]."""
@@ -101,18 +137,22 @@ class Network(nn.Module):
         user_BD, found_BCD = self.history(inputs.items, inputs.packing, batch.history)
         user_BX = torch.cat([inputs.user_BX, user_BD], -1)
         met = [] if self.interaction is None else [self.interaction(user_BX, inputs.items)]
-        return in_tiles(self.cells, user_BX, [*inputs.candidate, found_BCD, *met], batch.scenario_B)
+        if inputs.own:
+            user_BX = torch.cat([user_BX, inputs.own[0]], -1)
+        return in_tiles(self.cells, user_BX, [*inputs.candidate, found_BCD, *met, *inputs.own[1:]], batch.scenario_B)
 
     def cells(self, user_BX: Tensor, candidate: Sequence[Tensor], scenario_B: Tensor) -> Tensor:
         """What is known of requests and, in parts [B, C, …], of their candidates, as logits of the tasks, [B, C, T]."""
         candidate_BCY, prior_SP = torch.cat(list(candidate), -1), self.prior()
-        prior_BP = prior_SP.index_select(0, scenario_B)
-        if self.user_gate is not None and self.candidate_gate is not None:
-            user_BX, candidate_BCY = self.user_gate(user_BX, prior_BP), self.candidate_gate(candidate_BCY, prior_BP)
-        voices: Voices = self.experts(user_BX, candidate_BCY, prior_BP)
+        seen = Seen(user_BX, candidate_BCY, prior_SP.index_select(0, scenario_B), scenario_B)
+        seen = self.layers(self.condition(seen))
+        voices: Voices = self.experts(seen)
         fused_BCTD = self.fusion(voices, scenario_B, prior_SP)
-        wide_BCT = None if self.wide is None else self.wide(user_BX, candidate_BCY)
-        return self.heads(fused_BCTD, scenario_B, wide_BCT)
+        added_BCT = None if self.wide is None else self.wide(seen.user_BX, seen.candidate_BCY)
+        if self.auxiliary is not None:
+            aside_BCT = self.auxiliary(user_BX, candidate_BCY, seen.prior_BP)
+            added_BCT = aside_BCT if added_BCT is None else added_BCT + aside_BCT
+        return self.heads(fused_BCTD, scenario_B, added_BCT)
 
     @torch.inference_mode()
     def score(self, batch: Batch) -> CellOutput:
@@ -171,11 +211,42 @@ def _history(layout: Layout, item_width: int, model: Model) -> Any:
             return NoHistory()
 
 
-def _experts(widths_XY: tuple[int, int], prior_width: int, tasks: int, model: Model) -> nn.Module:
-    scheme = ProgressiveExtraction if model.experts == "ple" else Mixture
-    count = 1 if model.experts == "shared-bottom" else model.expert_count
-    sizes = widths_XY, prior_width, tasks, count, model.expert_widths, model.dropout
-    return scheme(*sizes, fused=model.fusion != "none")
+def _sizes(inputs: InputLayer, history: Encoder, prior: Prior, scenarios: int, tasks: int, model: Model) -> Sizes:
+    """What experts and conditioning are built for: the columns of `cells`."""
+    embedded_XY = (len(inputs.user) + len(inputs.context)) * model.dim, inputs.view_width
+    user, candidate = inputs.user_width + history.user_width, inputs.candidate_width + history.candidate_width
+    own = tasks if model.experts in OWN_EMBEDDINGS else 0
+    return Sizes(
+        user=user + own * embedded_XY[0], candidate=candidate + model.interaction + own * embedded_XY[1],
+        prior=prior.width, scenarios=scenarios, tasks=tasks, experts=model.expert_count, widths=model.expert_widths,
+        dropout=model.dropout, fused=model.fusion != "none", dim=model.dim, embedded_XY=embedded_XY,
+        groups_XY=(
+            (inputs.user_width - embedded_XY[0], history.user_width),
+            (inputs.candidate_width - embedded_XY[1], history.candidate_width, model.interaction),
+        ),
+    )  # fmt: skip
+
+
+def _is_star(sizes: Sizes, model: Model) -> bool:
+    return model.scenario == "star" and sizes.scenarios > 1
+
+
+def _condition(sizes: Sizes, model: Model) -> nn.Module:
+    if model.scenario in ("gate", "layer-gate"):
+        return InputGates(sizes.prior, sizes.user, sizes.candidate)
+    return StarInputs(sizes) if _is_star(sizes, model) else nn.Identity()
+
+
+def _experts(sizes: Sizes, model: Model) -> nn.Module:
+    if model.scenario == "token":
+        return TokenLayers(sizes, model.history_heads)
+    return SCHEMES[model.experts](sizes)
+
+
+def _layers(sizes: Sizes, experts: Any, model: Model) -> nn.Module:
+    if model.scenario == "layer-gate":
+        return LayerGates(sizes, experts.bank.units)
+    return StarLayers(sizes.scenarios, experts.bank.units) if _is_star(sizes, model) else nn.Identity()
 
 
 def _fusion(scenarios: int, tasks: int, prior_width: int, model: Model) -> nn.Module:
@@ -185,5 +256,7 @@ def _fusion(scenarios: int, tasks: int, prior_width: int, model: Model) -> nn.Mo
             return WeightedFusion(scenarios, tasks, width, model.cell_rank, prior_width)
         case "concat":
             return ConcatFusion(scenarios, tasks, width, model.cell_rank, prior_width)
+        case "attention":
+            return AttentionFusion(scenarios, tasks, width, model.cell_rank, prior_width)
         case "none":
             return NoFusion()

@@ -4,14 +4,16 @@ Shapes: S scenarios, P prior width, B requests, C candidates, X or Y feature wid
 """
 
 import math
+from dataclasses import replace
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from motet.batch import Layout
+from motet.model.experts import Seen
 
-ScenarioConditioning = Literal["gate", "none"]
+ScenarioConditioning = Literal["gate", "layer-gate", "star", "token", "none"]
 _INPUTS, _SCREENS = ("touch", "pointer", "speech"), ("none", "small", "large")
 
 
@@ -53,3 +55,19 @@ class Gate(nn.Module):
         prior = self.prior(prior_BP)
         hidden = self.features(x.detach()).add_(prior if x.dim() == 2 else prior[:, None]).relu_()
         return torch.mul(x, self.out(hidden).sigmoid_()).mul_(2)
+
+
+class InputGates(nn.Module):
+    """A gate on what is known of the user and one on what is known of each candidate."""
+
+    def __init__(self, prior_width: int, user_width: int, candidate_width: int) -> None:
+        super().__init__()
+        self.user = Gate(prior_width, user_width, 32)
+        self.candidate = Gate(prior_width, candidate_width, 32)
+
+    def forward(self, seen: Seen) -> Seen:
+        user_BX, candidate_BCY = (
+            self.user(seen.user_BX, seen.prior_BP),
+            self.candidate(seen.candidate_BCY, seen.prior_BP),
+        )
+        return replace(seen, user_BX=user_BX, candidate_BCY=candidate_BCY)

@@ -39,7 +39,7 @@ class Toy:
         self.hint_UI = rng.normal(size=(users + FIRST, items + FIRST))
         late_N = np.arange(rows) >= BOUNDS["test"][0] * rows
         self.user_N = FIRST + rng.integers(users, size=rows)
-        self.item_N = FIRST + rng.integers(np.where(late_N, items, items - 4))
+        self.item_N = FIRST + rng.integers(np.where(late_N, items, items - min(4, items - 1)))
         self.scenario_N = rng.integers(2, size=rows)
         self.labels_NT = self._react(rng)
         self.layout = self._layout(users, items, history)

@@ -5,10 +5,11 @@ import math
 import pytest
 import torch
 from contracts.toy import Toy
+from torch import Tensor
 
 from motet.batch import Field, Layout
-from motet.model.experts import Mixture, ProgressiveExtraction, SplitLinear, Voices
-from motet.model.fusion import VOICES, ConcatFusion, NoFusion, WeightedFusion
+from motet.model.experts import Mixture, ProgressiveExtraction, Seen, Sizes, SplitLinear, Voices
+from motet.model.fusion import VOICES, AttentionFusion, ConcatFusion, NoFusion, WeightedFusion
 from motet.model.heads import Heads, joint_logit
 from motet.model.inputs import InputLayer, ItemViews, Table, _pool
 from motet.model.interaction import Interaction
@@ -45,22 +46,28 @@ def test_an_interaction_multiplies_one_vector_of_the_user_with_one_of_each_candi
         assert float(found[b, c, d]) == pytest.approx(taste * attribute, rel=1e-4, abs=1e-6)
 
 
+def sizes(tasks: int, experts: int) -> Sizes:
+    return Sizes(user=3, candidate=2, prior=4, scenarios=2, tasks=tasks, experts=experts, widths=(8, 6), dropout=0.0)
+
+
+def said() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return torch.randn(2, 3), torch.randn(2, 5, 2), torch.randn(2, 4), torch.tensor([0, 1])
+
+
 @pytest.mark.parametrize(("scheme", "experts"), [(Mixture, 1), (Mixture, 4), (ProgressiveExtraction, 2)])
 def test_expert_mixtures_stay_inside_the_convex_hull_of_their_experts(scheme: type, experts: int) -> None:
     torch.manual_seed(0)
-    mixture = scheme((3, 2), 4, 3, experts, (8, 6), 0.0)
-    user, candidate, prior = torch.randn(2, 3), torch.randn(2, 5, 2), torch.randn(2, 4)
-    bank = mixture.bank(user, candidate)
+    mixture, seen = scheme(sizes(3, experts)), Seen(*said())
+    bank = mixture.bank(seen)
     low, high = bank.amin(2) - 1e-5, bank.amax(2) + 1e-5
-    voices = mixture(user, candidate, prior)
+    voices = mixture(seen)
     assert voices.task_BCTD.shape == (2, 5, 3, 6)
     for voice in (voices.shared_BCD, voices.scenario_BCD, *voices.task_BCTD.unbind(2)):
         assert bool(((voice >= low) & (voice <= high)).all())
 
 
 def test_one_expert_is_the_shared_bottom() -> None:
-    mixture = Mixture((3, 2), 4, 2, 1, (8, 6), 0.0)
-    voices = mixture(torch.randn(2, 3), torch.randn(2, 5, 2), torch.randn(2, 4))
+    voices = Mixture(sizes(2, 1))(Seen(*said()))
     torch.testing.assert_close(voices.task_BCTD[:, :, 0], voices.shared_BCD)
     torch.testing.assert_close(voices.task_BCTD[:, :, 1], voices.scenario_BCD)
 
@@ -100,7 +107,12 @@ def test_scaling_a_voice_changes_nothing_or_weights_would_mean_nothing() -> None
 
 def test_every_fusion_gives_one_vector_per_row_candidate_and_task() -> None:
     said, scenario, prior = voices(), torch.tensor([0, 1, 0, 1]), torch.randn(2, 5)
-    for fusion in (WeightedFusion(2, 2, 6, 4, 5), ConcatFusion(2, 2, 6, 4, 5), NoFusion()):
+    for fusion in (
+        WeightedFusion(2, 2, 6, 4, 5),
+        ConcatFusion(2, 2, 6, 4, 5),
+        AttentionFusion(2, 2, 6, 4, 5),
+        NoFusion(),
+    ):
         assert fusion(said, scenario, prior).shape == (4, 3, 2, 6)
 
 

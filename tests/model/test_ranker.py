@@ -2,31 +2,14 @@
 
 import pytest
 import torch
+from contracts.networks import network, parts
 from contracts.ranker_contract import RankerContract
 from contracts.toy import Toy, toy
 
 from motet.batch import Ranker
 from motet.errors import InputError
-from motet.model.kinds import Trainable, WeightedKinds, build
 from motet.model.presets import presets
 from motet.model.ranker import Model, Network, resolve, restrict
-
-
-def network(model: Model, tasks: list[int] | None = None, *, counts: int = 20) -> Trainable:
-    """A network with weights far from their start, so that no slot is still identity."""
-    torch.manual_seed(0)
-    layout = toy().layout
-    made = build(layout, torch.full((layout.table_rows,), counts), model, tasks)
-    for parameter in made.parameters():
-        parameter.data.add_(0.2 * torch.randn_like(parameter))
-    for part in parts(made):
-        part.inputs.table.weight.data[0] = 0
-    return made
-
-
-def parts(made: Trainable) -> list[Network]:
-    """The network, or those of its kinds."""
-    return [*made.parts()] if isinstance(made, WeightedKinds) else [made]
 
 
 class TestMotet(RankerContract):
@@ -67,6 +50,41 @@ class TestSharedBottom(RankerContract):
 class TestPooled(RankerContract):
     def make(self, data: Toy) -> Ranker:
         return network(resolve({"preset": "pooled"}))
+
+
+class TestStar(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "star"}))
+
+
+class TestPepnet(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "pepnet"}))
+
+
+class TestM3oe(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "m3oe"}))
+
+
+class TestStem(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "stem"}))
+
+
+class TestToken(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"preset": "token"}))
+
+
+class TestTokensAsVoices(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"scenario": "token", "experts": "none"}))
+
+
+class TestLayerGatesAndAttention(RankerContract):
+    def make(self, data: Toy) -> Ranker:
+        return network(resolve({"scenario": "layer-gate", "fusion": "attention"}))
 
 
 class TestMeanHistoryAndConcat(RankerContract):
@@ -179,7 +197,7 @@ def test_the_wide_part_is_added_to_the_logits_of_its_task_before_the_chain() -> 
     torch.testing.assert_close(after[..., [0, 2]], before[..., [0, 2]], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("name", ["mmoe", "ple", "shared-bottom", "lstm-fusion", "lstm-weighted"])
+@pytest.mark.parametrize("name", [name for name in presets() if name not in ("motet", "pooled")])
 def test_published_models_have_neither_products_nor_a_wide_part(name: str) -> None:
     model = resolve({"preset": name})
     assert (model.interaction, model.wide) == (0, False)
@@ -194,7 +212,8 @@ def test_pooled_has_the_parts_of_the_default() -> None:
 def test_an_untrained_network_predicts_each_cells_base_rate(name: str) -> None:
     made = network(resolve({"preset": name}))
     for part in parts(made):
-        for tensor in (part.heads.last_TH, part.heads.bias_ST, *(part.wide.parameters() if part.wide else ())):
+        added = [layer for layer in (part.wide, part.auxiliary and part.auxiliary.last) if layer]
+        for tensor in (part.heads.last_TH, part.heads.bias_ST, *(p for layer in added for p in layer.parameters())):
             tensor.data.zero_()
     batch = toy().batch(toy().rows("test"))
     rates_ST = torch.tensor(toy().layout.base_rates)
