@@ -102,11 +102,13 @@ class TokenLayers(nn.Module):
         special_BZD = self.special_ZD + self.scenario(seen.prior_BP)[:, None]
         pair_BCQD = torch.cat([candidate_BCKD, special_BZD[:, None].expand(-1, candidate_BCKD.shape[1], -1, -1)], 2)
         asked = self.candidate.count + self.first + 1
-        for layer in self.layers:
-            nobody_B10D = user_B1UD[:, :, :0]
-            user_B1UD = layer(user_B1UD, user_B1UD[:, 0], nobody_B10D)
-            pair_BCQD = layer(pair_BCQD, user_B1UD[:, 0], pair_BCQD[:, :, :asked])
-        special_BCZD = self.norm(pair_BCQD[:, :, self.candidate.count :])
+        for place, layer in enumerate(self.layers, start=1):
+            user_B1UD = layer(user_B1UD, user_B1UD[:, 0], user_B1UD[:, :, :0])
+            asked_BCJD = pair_BCQD[:, :, :asked]
+            if place == len(self.layers):  # nobody hears the candidate's tokens after the last layer
+                pair_BCQD = pair_BCQD[:, :, self.candidate.count :]
+            pair_BCQD = layer(pair_BCQD, user_B1UD[:, 0], asked_BCJD)
+        special_BCZD = self.norm(pair_BCQD)
         if not self.fused:
             return alone(special_BCZD[:, :, 1:])
         return Voices(special_BCZD[:, :, 0], special_BCZD[:, :, 1], special_BCZD[:, :, 2:])

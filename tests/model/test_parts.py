@@ -105,6 +105,27 @@ def test_scaling_a_voice_changes_nothing_or_weights_would_mean_nothing() -> None
     torch.testing.assert_close(fusion(said, scenario, prior), fusion(louder, scenario, prior), rtol=1e-4, atol=1e-4)
 
 
+def test_attention_fusion_weighs_the_voices_of_a_row_by_its_cells_query() -> None:
+    fusion, said, scenario = AttentionFusion(2, 2, 6, 4, 5), voices(), torch.tensor([0, 1, 0, 1])
+    prior = torch.randn(2, 5)
+    for parameter in (fusion.task_TR, fusion.cell_STR, fusion.prior.weight, fusion.adapter.core_STR):
+        parameter.data.normal_()
+    found, cells = fusion(said, scenario, prior), fusion.adapter(said.shared_BCD, scenario)
+    for b, s in enumerate(scenario.tolist()):
+        for t in range(2):
+            query = fusion.task_TR[t] + fusion.prior.weight @ prior[s] + fusion.cell_STR[s, t]
+            told = (said.shared_BCD[b], said.scenario_BCD[b], said.task_BCTD[b, :, t], cells[b, :, t])
+            x_VCD = torch.stack([x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt() for x in told])
+            weight_VC = ((x_VCD @ fusion.key.weight.T) @ query / 2).softmax(0)
+            torch.testing.assert_close(found[b, :, t], (weight_VC[..., None] * x_VCD).sum(0), rtol=1e-4, atol=1e-5)
+
+
+def test_attention_fusion_begins_with_equal_weights() -> None:
+    said, scenario, prior = voices(), torch.tensor([0, 1, 0, 1]), torch.randn(2, 5)
+    fusions = AttentionFusion(2, 2, 6, 4, 5), WeightedFusion(2, 2, 6, 4, 5)
+    torch.testing.assert_close(*(fusion(said, scenario, prior) for fusion in fusions))
+
+
 def test_every_fusion_gives_one_vector_per_row_candidate_and_task() -> None:
     said, scenario, prior = voices(), torch.tensor([0, 1, 0, 1]), torch.randn(2, 5)
     for fusion in (

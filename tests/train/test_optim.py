@@ -99,3 +99,24 @@ def test_weights_decay_but_fusion_weights_biases_and_adapters_do_not() -> None:
     spared |= {"heads.bias_ST", "experts.bank.bias_ED", "prior.learned_SP", "inputs.table.weight"}
     assert not spared & names
     assert not any(name.endswith("bias") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("slots", "matrices", "others"),
+    [
+        ({"preset": "star"}, {"auxiliary.last.weight"}, {"condition.user_SX", "layers.scale_SU", "layers.shift_SU"}),
+        ({"preset": "pepnet"}, {"layers.out.weight"}, {"layers.out.bias"}),
+        ({"preset": "m3oe"}, {"experts.gates.user.weight"}, {"experts.share_SE", "experts.balance_STM"}),
+        ({"preset": "stem"}, {"experts.bank.first.user.ids_GIO", "experts.gates.candidate.other_RO"}, set()),
+        ({"preset": "token"}, {"experts.user.map_FID"}, {"experts.special_ZD", "experts.user.name_KD"}),
+        ({"fusion": "attention"}, set(), {"fusion.key.weight", "fusion.prior.weight", "fusion.task_TR"}),
+    ],
+)
+def test_matrices_of_every_slot_decay_and_its_scales_and_weights_of_voices_do_not(
+    slots: dict[str, str], matrices: set[str], others: set[str]
+) -> None:
+    network = Network(toy().layout, toy().counts_V, resolve(slots))
+    found, named = weight_matrices(network), {name for name, _ in network.named_parameters()}
+    assert matrices | others <= named
+    assert matrices <= found
+    assert not others & found
