@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from motet.batch import Batch, Field, Layout
 from motet.model.attention import Packing
+from motet.model.numbers import NumberForm, Numbers
 
 
 @dataclass(slots=True)
@@ -99,7 +100,10 @@ class InputLayer(nn.Module):
     With `own` tasks a row of the table holds the shared embedding and then one of each of them.
     """
 
-    def __init__(self, layout: Layout, counts_V: Tensor, dim: int, evidence: float, own: int = 0) -> None:
+    def __init__(
+        self, layout: Layout, counts_V: Tensor, dim: int, evidence: float, own: int = 0,
+        numbers: NumberForm = "plain", number_width: int = 4,
+    ) -> None:  # fmt: skip
         super().__init__()
         counts_V = counts_V.clone()
         counts_V[[field.offset for field in layout.fields]] = 0  # what is unknown in train is rare, later it is new
@@ -107,20 +111,27 @@ class InputLayer(nn.Module):
         self.dim, self.own = dim, own
         self.user, self.item, self.context = layout.of("user"), layout.of("item"), layout.of("context")
         self.view_width = len(self.item) * dim
+        self.user_numbers, self.context_numbers, self.item_numbers, self.pair_numbers = (
+            Numbers(len(names), numbers, number_width)
+            for names in (layout.user_numbers, layout.context_numbers, layout.item_numbers, layout.pair_numbers)
+        )
         self.user_width = (len(self.user) + len(self.context)) * dim
-        self.user_width += len(layout.user_numbers) + len(layout.context_numbers)
-        self.candidate_width = self.view_width + len(layout.item_numbers) + len(layout.pair_numbers)
+        self.user_width += self.user_numbers.out + self.context_numbers.out
+        self.candidate_width = self.view_width + self.item_numbers.out + self.pair_numbers.out
 
     def forward(self, batch: Batch) -> Inputs:
         packing = Packing.of(batch.history.mask_BL)
         item_ids_UK, candidate_BC, event_P = _different_items(batch, packing)
         looked_up = self.table([batch.user_ids_BK, batch.context_ids_BK, item_ids_UK])
         user, context, item = (x[..., : self.dim] for x in looked_up) if self.own else looked_up
-        user_BX = torch.cat(
-            [_pool(user, self.user), _pool(context, self.context), batch.user_numbers_BN, batch.context_numbers_BN], -1
-        )
+        numbers = self.user_numbers(batch.user_numbers_BN), self.context_numbers(batch.context_numbers_BN)
+        user_BX = torch.cat([_pool(user, self.user), _pool(context, self.context), *numbers], -1)
         items = ItemViews(_pool(item, self.item), candidate_BC, event_P)
-        candidate = items.of_candidates(items.views_UI), batch.item_numbers_BCN, batch.pair_numbers_BCN
+        candidate = (
+            items.of_candidates(items.views_UI),
+            _once(self.item_numbers, batch.item_numbers_BCN),
+            _once(self.pair_numbers, batch.pair_numbers_BCN),
+        )
         return Inputs(user_BX, candidate, items, packing, self._own(looked_up, items) if self.own else ())
 
     def _own(self, looked_up: list[Tensor], items: ItemViews) -> tuple[Tensor, ...]:
@@ -152,6 +163,12 @@ def distinct(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The first request's candidates alone where all share them (expanded views), else those of all; [B, C, …] each."""
     shared = all(x_BCx.stride(0) == 0 for x_BCx in tensors)
     return tuple(x_BCx[:1] for x_BCx in tensors) if shared else tensors
+
+
+def _once(numbers: Numbers, x_BCN: Tensor) -> Tensor:
+    """Numbers of candidates; where all requests share them, of the first request's alone."""
+    (own_BCN,) = distinct(x_BCN)
+    return numbers(own_BCN).expand(len(x_BCN), -1, -1)
 
 
 def _pool(embedded: Tensor, fields: tuple[Field, ...]) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from motet.batch import Batch, CellOutput, Layout
 from motet.errors import InputError
+from motet.model.dropout import Dropout
 from motet.model.experts import Seen, Sizes, SplitLinear, Voices
 from motet.model.fusion import VOICES, AttentionFusion, CellFusion, ConcatFusion, NoFusion, WeightedFusion
 from motet.model.heads import Heads
@@ -27,6 +28,8 @@ from motet.model.history import (
 from motet.model.inputs import InputLayer
 from motet.model.interaction import Interaction
 from motet.model.layer_gate import LayerGates
+from motet.model.mixing import TOKENS, CrossMixing, FeatureMixing, TokenMixing
+from motet.model.numbers import NumberForm
 from motet.model.presets import presets, slots
 from motet.model.scenario import InputGates, Prior, ScenarioConditioning
 from motet.model.schemes import OWN_EMBEDDINGS, SCHEMES, ExpertScheme
@@ -43,12 +46,16 @@ class Model:
     preset: str = "motet"
     dim: int = 16  # width of an id's embedding
     evidence: float = 100.0  # an id seen n times in train has the say n / (n + evidence); 0: every id full say
+    numbers: NumberForm = "plain"  # piecewise and periodic: every number gets an embedding beside itself
+    number_width: int = 4  # of those embeddings
     history: HistoryEncoder = "attention"
     history_width: int = 16
     history_layers: int = 1
     history_heads: int = 2
     kind_fusion: KindFusion = "none"  # weighted: a whole network per kind of event, then their weights in every cell
     interaction: int = 32  # width of the products of user and candidate; 0: none
+    mixing: FeatureMixing = "none"  # columns of user and candidate meet before the experts: cross, or tokens
+    mixing_width: int = 32  # columns that the mixing adds
     scenario: ScenarioConditioning = "gate"
     experts: ExpertScheme = "mmoe"
     expert_count: int = 4
@@ -80,7 +87,23 @@ def _check(model: Model) -> None:
         what = f"scenario = {model.scenario!r} does not go with experts = {model.experts!r}"
         fix = 'the tokens take the place of the experts: set experts = "none" with scenario = "token", and only with it'
         raise InputError(what, where="model.experts", fix=fix)
-    for key in ("dim", "history_width", "history_heads", "expert_count", "cell_rank", "head_width"):
+    if model.mixing != "none" and model.experts in OWN_EMBEDDINGS:
+        what = f"mixing = {model.mixing!r} does not go with experts = {model.experts!r}"
+        fix = 'every task has embeddings of its own there, which nothing may mix: set mixing = "none"'
+        raise InputError(what, where="model.mixing", fix=fix)
+    if model.mixing == "tokens" and model.mixing_width % TOKENS:
+        what = f"{model.mixing_width} cannot be shared among {TOKENS} tokens"
+        raise InputError(what, where="model.mixing_width", fix=f"a multiple of {TOKENS}")
+    for key in (
+        "number_width",
+        "mixing_width",
+        "dim",
+        "history_width",
+        "history_heads",
+        "expert_count",
+        "cell_rank",
+        "head_width",
+    ):
         if getattr(model, key) < 1:
             raise InputError(f"{getattr(model, key)} is too small", where=f"model.{key}", fix="at least 1")
     if min(model.expert_widths) < 1:
@@ -108,12 +131,13 @@ class Network(nn.Module):
         self.layout = restrict(layout, self.task_index.tolist())
         self.name, scenarios, count = model.preset, len(layout.scenarios), len(self.layout.tasks)
         own = count if model.experts in OWN_EMBEDDINGS else 0
-        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence, own)
+        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence, own, model.numbers, model.number_width)
         self.history = _history(layout, self.inputs.view_width, model)
         self.prior = Prior(layout)
         widths = self.inputs.user_width + self.history.user_width, self.inputs.view_width
         self.interaction = Interaction(*widths, model.interaction) if model.interaction else None
         sizes = _sizes(self.inputs, self.history, self.prior, scenarios, count, model)
+        self.mixing = _mixing(sizes, model)
         self.condition = _condition(sizes, model)
         self.experts = _experts(sizes, model)
         self.layers = _layers(sizes, self.experts, model)
@@ -144,6 +168,8 @@ class Network(nn.Module):
     def cells(self, user_BX: Tensor, candidate: Sequence[Tensor], scenario_B: Tensor) -> Tensor:
         """What is known of requests and, in parts [B, C, …], of their candidates, as logits of the tasks, [B, C, T]."""
         candidate_BCY, prior_SP = torch.cat(list(candidate), -1), self.prior()
+        if self.mixing is not None:
+            candidate_BCY = torch.cat([candidate_BCY, self.mixing(user_BX, candidate_BCY)], -1)
         seen = Seen(user_BX, candidate_BCY, prior_SP.index_select(0, scenario_B), scenario_B)
         seen = self.layers(self.condition(seen))
         voices: Voices = self.experts(seen)
@@ -216,19 +242,32 @@ def _sizes(inputs: InputLayer, history: Encoder, prior: Prior, scenarios: int, t
     embedded_XY = (len(inputs.user) + len(inputs.context)) * model.dim, inputs.view_width
     user, candidate = inputs.user_width + history.user_width, inputs.candidate_width + history.candidate_width
     own = tasks if model.experts in OWN_EMBEDDINGS else 0
+    mixed = model.mixing_width if model.mixing != "none" else 0
     return Sizes(
-        user=user + own * embedded_XY[0], candidate=candidate + model.interaction + own * embedded_XY[1],
+        user=user + own * embedded_XY[0], candidate=candidate + model.interaction + mixed + own * embedded_XY[1],
         prior=prior.width, scenarios=scenarios, tasks=tasks, experts=model.expert_count, widths=model.expert_widths,
         dropout=model.dropout, fused=model.fusion != "none", dim=model.dim, embedded_XY=embedded_XY,
         groups_XY=(
             (inputs.user_width - embedded_XY[0], history.user_width),
-            (inputs.candidate_width - embedded_XY[1], history.candidate_width, model.interaction),
+            (inputs.candidate_width - embedded_XY[1], history.candidate_width, model.interaction, mixed),
         ),
     )  # fmt: skip
 
 
 def _is_star(sizes: Sizes, model: Model) -> bool:
     return model.scenario == "star" and sizes.scenarios > 1
+
+
+def _mixing(sizes: Sizes, model: Model) -> nn.Module | None:
+    """Over all columns but those it adds itself."""
+    widths = sizes.user, sizes.candidate - model.mixing_width, model.mixing_width
+    match model.mixing:
+        case "cross":
+            return CrossMixing(*widths)
+        case "tokens":
+            return TokenMixing(*widths, Dropout(model.dropout))
+        case "none":
+            return None
 
 
 def _condition(sizes: Sizes, model: Model) -> nn.Module:

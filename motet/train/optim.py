@@ -119,7 +119,17 @@ def weight_matrices(model: nn.Module) -> set[str]:
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.LSTM) and name not in ("fusion.prior", "fusion.key"):
             found |= {f"{name}.{weight}" for weight, _ in module.named_parameters() if weight.startswith("weight")}
-    banks = ("second_EHD", "first_TDH", "last_TH", "ids_GIO", "other_RO", "map_FID")
+    banks = (
+        "second_EHD",
+        "first_TDH",
+        "last_TH",
+        "ids_GIO",
+        "other_RO",
+        "map_FID",
+        "map_NJW",
+        "first_KDD",
+        "second_KDD",
+    )
     return found | {name for name, _ in model.named_parameters() if name.rsplit(".", 1)[-1] in banks}
 
 
