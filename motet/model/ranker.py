@@ -14,7 +14,7 @@ from motet.batch import Batch, CellOutput, Layout
 from motet.errors import InputError
 from motet.model.experts import ExpertScheme, Mixture, ProgressiveExtraction, SplitLinear, Voices
 from motet.model.fusion import VOICES, CellFusion, ConcatFusion, NoFusion, WeightedFusion
-from motet.model.heads import Heads
+from motet.model.heads import Debias, Heads
 from motet.model.history import AttentionHistory, HistoryEncoder, KindFusion, LstmHistory, MeanHistory, NoHistory
 from motet.model.inputs import InputLayer
 from motet.model.interaction import Interaction
@@ -46,6 +46,8 @@ class Model:
     head_width: int = 16
     wide: bool = True  # logits also get a linear part of all inputs (Wide & Deep)
     entire_space: bool = True  # a chained task is its parent's probability times its own (ESMM)
+    debias: Debias = "none"  # also learn that own one as if all had been through the parent, by ips or dr (ESCM2)
+    transfer: bool = False  # the head of a chained task also hears its parent's head (AITM)
     dropout: float = 0.3
 
 
@@ -57,7 +59,11 @@ def resolve(given: dict[str, Any]) -> Model:
         raise InputError("solo is not one network but one for every cell", where="model.preset", fix=fix)
     if name not in presets():
         raise InputError(f"unknown preset {name!r}", where="model.preset", fix=nearest(str(name), presets()))
-    return parse(Model, slots(name) | given, prefix=("model",))
+    model = parse(Model, slots(name) | given, prefix=("model",))
+    if model.debias != "none" and not model.entire_space:
+        fix = 'set entire_space = true, or debias = "none"'
+        raise InputError("what is not multiplied has no probability of its own", where="model.debias", fix=fix)
+    return model
 
 
 class Network(nn.Module):
@@ -84,13 +90,16 @@ class Network(nn.Module):
         self.experts = _experts((user_width, candidate_width), self.prior.width, count, model)
         self.fusion = _fusion(scenarios, count, self.prior.width, model)
         self.heads = Heads(
-            self.layout, model.expert_widths[1], model.head_width, model.dropout, chained=model.entire_space
-        )
+            self.layout, model.expert_widths[1], model.head_width, model.dropout, chained=model.entire_space,
+            transfer=model.transfer, imputed=model.debias == "dr",
+        )  # fmt: skip
+        self.debias = model.debias
         self.wide = zero(SplitLinear(user_width, candidate_width, count)) if model.wide else None
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability for every candidate and task, [B, C, T]."""
-        return CellOutput(self.heads.marginal(self.given_parents(batch)))
+        given_BCT = self.given_parents(batch)
+        return CellOutput(self.heads.marginal(given_BCT), given_BCT if self.training else None)
 
     def given_parents(self, batch: Batch) -> Tensor:
         """Logits of each task given its parent, before chains are multiplied, [B, C, T].

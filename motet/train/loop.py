@@ -20,6 +20,7 @@ from motet.errors import InputError
 from motet.model.kinds import Trainable
 from motet.settings import settings
 from motet.train import checkpoint
+from motet.train.balance import Balancer, balance_of
 from motet.train.early_stop import EarlyStop, ValidCells
 from motet.train.losses import CellSums, TaskLosses
 from motet.train.optim import learning_rate
@@ -45,6 +46,9 @@ class Train:
     evaluations_per_epoch: int = 2
     patience: int = 3  # evaluations without a better macro ne before training stops
     task_weights: dict[str, float] = field(default_factory=dict)  # loss weights; 1 where not named
+    balance: Balancer = (
+        "static"  # how the tasks' losses become one gradient; static: their sum, each in base-rate units
+    )
     checkpoint_every: int = 500  # steps; evaluations always write one
     threads: int = 0  # 0: one per core; a training that is resumed keeps those it began with
 
@@ -96,7 +100,8 @@ def train(
     losses, weights_T = losses_of(network, data, rows, how, device)
     rates = {"lr": how.lr, "table_lr": how.table_lr}
     decays = {"weight_decay": how.weight_decay, "table_weight_decay": how.table_weight_decay}
-    update = Step(network, losses, weights_T, **rates, **decays)
+    balance = balance_of(how.balance, network, losses.divisor_T.isfinite())
+    update = Step(network, losses, weights_T, **rates, **decays, balance=balance)
     batch_size = batch_size_of(len(rows), how)
     per_epoch = -(-len(rows) // batch_size)
     total, warmup = per_epoch * how.epochs, max(1, int(per_epoch * how.epochs * how.warmup))
@@ -213,6 +218,7 @@ def _snapshot(
     facts: dict[str, Any],
 ) -> checkpoint.Checkpoint:  # fmt: skip
     optimizer = {"adagrad.sum_V": update.sparse.sum_V, "rng": torch.get_rng_state(), "sums_STX": sums.sums_STX}
+    optimizer |= {f"balance.{name}": tensor for name, tensor in update.balance.tensors().items()}
     optimizer |= checkpoint.adamw_tensors(update.dense.adamw)
     return checkpoint.Checkpoint(step, _copy(network), best, optimizer, {"early_stop": asdict(stop)} | facts)
 
@@ -227,6 +233,8 @@ def _restore(
     network.load_state_dict(saved.weights)
     update.sparse.sum_V.copy_(saved.optimizer["adagrad.sum_V"])
     sums.sums_STX.copy_(saved.optimizer["sums_STX"])
+    for name, tensor in update.balance.tensors().items():
+        tensor.copy_(saved.optimizer[f"balance.{name}"])
     checkpoint.load_adamw(update.dense.adamw, saved.optimizer)
     torch.set_rng_state(saved.optimizer["rng"])
     return EarlyStop(**saved.state["early_stop"])
