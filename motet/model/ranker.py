@@ -49,6 +49,7 @@ class Model:
     debias: Debias = "none"  # also learn that own one as if all had been through the parent, by ips or dr (ESCM2)
     transfer: bool = False  # the head of a chained task also hears its parent's head (AITM)
     dropout: float = 0.3
+    id_dropout: float = 0.0  # an id is dropped whole with this probability × (1 − its say): the rarer the likelier
 
 
 def resolve(given: dict[str, Any]) -> Model:
@@ -60,6 +61,8 @@ def resolve(given: dict[str, Any]) -> Model:
     if name not in presets():
         raise InputError(f"unknown preset {name!r}", where="model.preset", fix=nearest(str(name), presets()))
     model = parse(Model, slots(name) | given, prefix=("model",))
+    if not 0 <= model.id_dropout < 1:
+        raise InputError(f"{model.id_dropout} is no share", where="model.id_dropout", fix="at least 0 and below 1")
     if model.debias != "none" and not model.entire_space:
         fix = 'set entire_space = true, or debias = "none"'
         raise InputError("what is not multiplied has no probability of its own", where="model.debias", fix=fix)
@@ -77,7 +80,7 @@ class Network(nn.Module):
         self.task_index = torch.tensor(range(len(layout.tasks)) if tasks is None else tasks)
         self.layout = restrict(layout, self.task_index.tolist())
         self.name, scenarios, count = model.preset, len(layout.scenarios), len(self.layout.tasks)
-        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence)
+        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence, model.id_dropout)
         self.history = _history(layout, self.inputs.view_width, model)
         self.prior = Prior(layout)
         widths = self.inputs.user_width + self.history.user_width, self.inputs.view_width

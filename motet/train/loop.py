@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationInfo, field_validator
 from torch import Tensor
 
 from motet import runtime
@@ -46,11 +47,19 @@ class Train:
     evaluations_per_epoch: int = 2
     patience: int = 3  # evaluations without a better macro ne before training stops
     task_weights: dict[str, float] = field(default_factory=dict)  # loss weights; 1 where not named
-    balance: Balancer = (
-        "static"  # how the tasks' losses become one gradient; static: their sum, each in base-rate units
-    )
+    balance: Balancer = "static"  # how the tasks' losses become one gradient; static: their sum, in base-rate units
+    label_smoothing: float = 0.0  # so much of a binary label is its task's base rate instead: against wrong labels
+    adversarial: float = 0.0  # ids are also learned from where moving them so far hurts most (APR); half the speed
+    r_drop: float = 0.0  # weight of the difference between two passes with other dropout (R-Drop); half the speed
     checkpoint_every: int = 500  # steps; evaluations always write one
     threads: int = 0  # 0: one per core; a training that is resumed keeps those it began with
+
+    @field_validator("label_smoothing", "adversarial", "r_drop")
+    @classmethod
+    def _in_range(cls, value: float, info: ValidationInfo) -> float:
+        if value < 0 or (value >= 1 and info.field_name == "label_smoothing"):
+            raise ValueError(f"{value} is out of range: at least 0, a share below 1")
+        return value
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,8 @@ def train(
     rates = {"lr": how.lr, "table_lr": how.table_lr}
     decays = {"weight_decay": how.weight_decay, "table_weight_decay": how.table_weight_decay}
     balance = balance_of(how.balance, network, losses.divisor_T.isfinite())
-    update = Step(network, losses, weights_T, **rates, **decays, balance=balance)
+    harder = {"adversarial": how.adversarial, "r_drop": how.r_drop}
+    update = Step(network, losses, weights_T, **rates, **decays, **harder, balance=balance)
     batch_size = batch_size_of(len(rows), how)
     per_epoch = -(-len(rows) // batch_size)
     total, warmup = per_epoch * how.epochs, max(1, int(per_epoch * how.epochs * how.warmup))
@@ -205,7 +215,8 @@ def losses_of(
     binary = np.array([task.form == "binary" for task in tasks])
     one_class = binary & ((rates <= 0) | (rates >= 1))  # nothing to tell apart, and no entropy to divide by
     shares = np.where(one_class, 0.0, observed.mean(0))
-    losses = TaskLosses(tasks, rates.tolist(), list(network.layout.label_scales), shares.tolist()).to(device)
+    units = rates.tolist(), list(network.layout.label_scales), shares.tolist()
+    losses = TaskLosses(tasks, *units, how.label_smoothing).to(device)
     return losses, torch.tensor([how.task_weights.get(task.name, 1.0) for task in tasks], device=device)
 
 
