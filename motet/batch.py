@@ -120,6 +120,7 @@ class CellOutput:
     """
 
     logits_BCT: Tensor
+    given_BCT: Tensor | None = None  # of a network that learns: before chains are multiplied, each given its parent
 
 
 class Ranker(Protocol):

@@ -4,27 +4,53 @@ Shapes: B requests, C candidates, M = B·C rows, S scenarios, T tasks, D width, 
 """
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from motet.batch import Layout
 from motet.model.dropout import Dropout
+from motet.model.transfer import Transfer
+
+Debias = Literal["none", "ips", "dr"]
 
 
-class Heads(nn.Module):
-    """Two layers per task, side by side. A regression's answer is scaled to its label's unit.
+class Towers(nn.Module):
+    """Two layers per task, side by side; between them, if asked for, what a chained task hears of its parent."""
 
-    `chained`: a task with a parent is predicted given that parent, and `marginal` multiplies the two; otherwise every
-    task is predicted on all impressions at once.
-    """
-
-    def __init__(self, layout: Layout, width: int, hidden: int, dropout: float, *, chained: bool = True) -> None:
+    def __init__(self, layout: Layout, width: int, hidden: int, dropout: float, *, transfer: bool = False) -> None:
         super().__init__()
         tasks = len(layout.tasks)
         self.first_TDH = nn.Parameter(torch.randn(tasks, width, hidden) * (2 / width) ** 0.5)
         self.hidden_TH = nn.Parameter(torch.zeros(tasks, hidden))
         self.last_TH = nn.Parameter(torch.randn(tasks, hidden) * 0.1 / hidden**0.5)
+        self.dropout = Dropout(dropout)
+        self.transfer = Transfer(layout, hidden) if transfer else None
+
+    def raw(self, x_BCTD: Tensor) -> Tensor:
+        """What each says of its task's row, [B, C, T]."""
+        row_TMD = x_BCTD.flatten(0, 1).transpose(0, 1)
+        hidden_TMH = self.dropout(torch.baddbmm(self.hidden_TH[:, None], row_TMD, self.first_TDH).relu_())
+        if self.transfer is not None:
+            hidden_TMH = self.transfer(hidden_TMH)
+        return (hidden_TMH * self.last_TH[:, None]).sum(-1).t().view(x_BCTD.shape[:3])
+
+
+class Heads(Towers):
+    """Every task's answer. A regression's is scaled to its label's unit.
+
+    `chained`: a task with a parent is predicted given that parent, and `marginal` multiplies the two; otherwise every
+    task is predicted on all impressions at once. `imputed`: in training also guess the error of every answer; the
+    doubly robust loss of a chain wants it, see `motet.train.chains`.
+    """
+
+    def __init__(
+        self, layout: Layout, width: int, hidden: int, dropout: float, *, chained: bool = True,
+        transfer: bool = False, imputed: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__(layout, width, hidden, dropout, transfer=transfer)
+        tasks = len(layout.tasks)
         self.bias_ST = nn.Parameter(torch.zeros(len(layout.scenarios), tasks))
         self.parents = [layout.parent(task) if chained else None for task in range(tasks)]
         start_ST = torch.tensor(
@@ -34,15 +60,14 @@ class Heads(nn.Module):
         self.register_buffer("scale_T", torch.tensor(layout.label_scales))
         self.start_ST: Tensor
         self.scale_T: Tensor
-        self.dropout = Dropout(dropout)
+        self.imputation = Towers(layout, width, hidden, dropout) if imputed else None
+        self.imputed_BCT: Tensor | None = None  # of the last forward pass in training
 
     def forward(self, fused_BCTD: Tensor, scenario_B: Tensor, wide_BCT: Tensor | None = None) -> Tensor:
         """Logits of each task given its parent, [B, C, T]; regression: the label's expectation."""
-        shape, bias_BT = fused_BCTD.shape[:3], self.bias_ST.index_select(0, scenario_B)
-        row_TMD = fused_BCTD.flatten(0, 1).transpose(0, 1)
-        hidden_TMH = self.dropout(torch.baddbmm(self.hidden_TH[:, None], row_TMD, self.first_TDH).relu_())
-        out_TM = (hidden_TMH * self.last_TH[:, None]).sum(-1)
-        out = out_TM.t().view(shape) + bias_BT[:, None]
+        if self.imputation is not None and self.training:
+            self.imputed_BCT = nn.functional.softplus(self.imputation.raw(fused_BCTD))
+        out = self.raw(fused_BCTD) + self.bias_ST.index_select(0, scenario_B)[:, None]
         out = out if wide_BCT is None else out + wide_BCT
         return out * self.scale_T + self.start_ST.index_select(0, scenario_B)[:, None]
 

@@ -31,10 +31,14 @@ class Table(nn.Module):
     An id's say grows with its evidence: row v is scaled by n_v / (n_v + evidence), n_v being how often it occurs in
     train, so an unseen id is exactly zero and a rare one nearly so. Unknown rows count as never seen: those that train
     shows are rare ids, those that come later are new ones, and what holds for the first misleads about the second.
+
+    In training an id may be dropped whole (DropoutNet, NIPS 2017), the rarer the likelier: with probability
+    `dropout` · (1 − say), so that the network does not come to lean on ids that later ones will not have.
     """
 
-    def __init__(self, counts_V: Tensor, dim: int, evidence: float) -> None:
+    def __init__(self, counts_V: Tensor, dim: int, evidence: float, dropout: float = 0.0) -> None:
         super().__init__()
+        self.dropout = dropout
         drawn_VD = torch.randn(len(counts_V), dim, device=counts_V.device).mul_(0.05)
         self.weight = nn.Parameter(drawn_VD, requires_grad=False)
         self.weight.data[0] = 0
@@ -50,7 +54,11 @@ class Table(nn.Module):
         row_ID = self.weight.index_select(0, ids_I)
         if self.training and torch.is_grad_enabled():
             self.touched = Touched(ids_I, row_ID.requires_grad_())
-        return apart(row_ID * self.say_V.index_select(0, ids_I)[:, None], ids)
+        say_I = self.say_V.index_select(0, ids_I)
+        if self.training and self.dropout:
+            kept_I = 1 - self.dropout * (1 - say_I)
+            say_I = say_I * (torch.rand_like(kept_I) < kept_I) / kept_I
+        return apart(row_ID * say_I[:, None], ids)
 
 
 def together(ids: list[Tensor]) -> Tensor:
@@ -102,12 +110,12 @@ class InputLayer(nn.Module):
 
     def __init__(
         self, layout: Layout, counts_V: Tensor, dim: int, evidence: float, own: int = 0,
-        numbers: NumberForm = "plain", number_width: int = 4,
+        numbers: NumberForm = "plain", number_width: int = 4, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         counts_V = counts_V.clone()
         counts_V[[field.offset for field in layout.fields]] = 0  # what is unknown in train is rare, later it is new
-        self.table = Table(counts_V, dim * (1 + own), evidence)
+        self.table = Table(counts_V, dim * (1 + own), evidence, dropout)
         self.dim, self.own = dim, own
         self.user, self.item, self.context = layout.of("user"), layout.of("item"), layout.of("context")
         self.view_width = len(self.item) * dim

@@ -15,7 +15,7 @@ from motet.errors import InputError
 from motet.model.dropout import Dropout
 from motet.model.experts import Seen, Sizes, SplitLinear, Voices
 from motet.model.fusion import VOICES, AttentionFusion, CellFusion, ConcatFusion, NoFusion, WeightedFusion
-from motet.model.heads import Heads
+from motet.model.heads import Debias, Heads
 from motet.model.history import (
     AttentionHistory,
     Encoder,
@@ -65,7 +65,10 @@ class Model:
     head_width: int = 16
     wide: bool = True  # logits also get a linear part of all inputs (Wide & Deep)
     entire_space: bool = True  # a chained task is its parent's probability times its own (ESMM)
+    debias: Debias = "none"  # also learn that own one as if all had been through the parent, by ips or dr (ESCM2)
+    transfer: bool = False  # the head of a chained task also hears its parent's head (AITM)
     dropout: float = 0.3
+    id_dropout: float = 0.0  # an id is dropped whole with this probability × (1 − its say): the rarer the likelier
 
 
 def resolve(given: dict[str, Any]) -> Model:
@@ -94,6 +97,11 @@ def _check(model: Model) -> None:
     if model.mixing == "tokens" and model.mixing_width % TOKENS:
         what = f"{model.mixing_width} cannot be shared among {TOKENS} tokens"
         raise InputError(what, where="model.mixing_width", fix=f"a multiple of {TOKENS}")
+    if not 0 <= model.id_dropout < 1:
+        raise InputError(f"{model.id_dropout} is no share", where="model.id_dropout", fix="at least 0 and below 1")
+    if model.debias != "none" and not model.entire_space:
+        fix = 'set entire_space = true, or debias = "none"'
+        raise InputError("what is not multiplied has no probability of its own", where="model.debias", fix=fix)
     for key in (
         "number_width",
         "mixing_width",
@@ -131,7 +139,9 @@ class Network(nn.Module):
         self.layout = restrict(layout, self.task_index.tolist())
         self.name, scenarios, count = model.preset, len(layout.scenarios), len(self.layout.tasks)
         own = count if model.experts in OWN_EMBEDDINGS else 0
-        self.inputs = InputLayer(layout, counts_V, model.dim, model.evidence, own, model.numbers, model.number_width)
+        self.inputs = InputLayer(
+            layout, counts_V, model.dim, model.evidence, own, model.numbers, model.number_width, model.id_dropout
+        )
         self.history = _history(layout, self.inputs.view_width, model)
         self.prior = Prior(layout)
         widths = self.inputs.user_width + self.history.user_width, self.inputs.view_width
@@ -144,13 +154,16 @@ class Network(nn.Module):
         self.auxiliary = Auxiliary(sizes) if _is_star(sizes, model) else None
         self.fusion = _fusion(scenarios, count, self.prior.width, model)
         self.heads = Heads(
-            self.layout, model.expert_widths[1], model.head_width, model.dropout, chained=model.entire_space
-        )
+            self.layout, model.expert_widths[1], model.head_width, model.dropout, chained=model.entire_space,
+            transfer=model.transfer, imputed=model.debias == "dr",
+        )  # fmt: skip
+        self.debias = model.debias
         self.wide = zero(SplitLinear(sizes.user, sizes.candidate, count)) if model.wide else None
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability for every candidate and task, [B, C, T]."""
-        return CellOutput(self.heads.marginal(self.given_parents(batch)))
+        given_BCT = self.given_parents(batch)
+        return CellOutput(self.heads.marginal(given_BCT), given_BCT if self.training else None)
 
     def given_parents(self, batch: Batch) -> Tensor:
         """Logits of each task given its parent, before chains are multiplied, [B, C, T].

@@ -19,7 +19,7 @@ from motet.settings import plain
 from motet.train.run import opened, readable
 from motet.train.weights import FILE
 
-FREE = ("dropout",)
+FREE = ("dropout", "id_dropout")
 """Keys of `[model]` that may change: no weight and no score depends on them."""
 _TABLE = "inputs.table"
 

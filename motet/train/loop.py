@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationInfo, field_validator
 from torch import Tensor
 
 from motet import runtime
@@ -20,6 +21,7 @@ from motet.errors import InputError
 from motet.model.kinds import Trainable
 from motet.settings import settings
 from motet.train import checkpoint
+from motet.train.balance import Balancer, balance_of
 from motet.train.device import Device, Place, Precision
 from motet.train.early_stop import EarlyStop, ValidCells
 from motet.train.losses import CellSums, TaskLosses
@@ -46,10 +48,21 @@ class Train:
     evaluations_per_epoch: int = 2
     patience: int = 3  # evaluations without a better macro ne before training stops
     task_weights: dict[str, float] = field(default_factory=dict)  # loss weights; 1 where not named
+    balance: Balancer = "static"  # how the tasks' losses become one gradient; static: their sum, in base-rate units
+    label_smoothing: float = 0.0  # so much of a binary label is its task's base rate instead: against wrong labels
+    adversarial: float = 0.0  # ids are also learned from where moving them so far hurts most (APR); half the speed
+    r_drop: float = 0.0  # weight of the difference between two passes with other dropout (R-Drop); half the speed
     checkpoint_every: int = 500  # steps; evaluations always write one
     threads: int = 0  # 0: one per core; a training that is resumed keeps those it began with
     device: Device = "auto"  # auto: a GPU where torch sees one
     precision: Precision = "auto"  # of products in training; auto: bf16 on a GPU that has it, else fp32
+
+    @field_validator("label_smoothing", "adversarial", "r_drop")
+    @classmethod
+    def _in_range(cls, value: float, info: ValidationInfo) -> float:
+        if value < 0 or (value >= 1 and info.field_name == "label_smoothing"):
+            raise ValueError(f"{value} is out of range: at least 0, a share below 1")
+        return value
 
 
 @dataclass(frozen=True)
@@ -100,7 +113,9 @@ def train(
     losses, weights_T = losses_of(network, data, rows, how, place.device)
     rates = {"lr": how.lr, "table_lr": how.table_lr}
     decays = {"weight_decay": how.weight_decay, "table_weight_decay": how.table_weight_decay}
-    update = Step(network, losses, weights_T, place, **rates, **decays)
+    balance = balance_of(how.balance, network, losses.divisor_T.isfinite())
+    harder = {"adversarial": how.adversarial, "r_drop": how.r_drop}
+    update = Step(network, losses, weights_T, place, **rates, **decays, **harder, balance=balance)
     batch_size = batch_size_of(len(rows), how)
     per_epoch = -(-len(rows) // batch_size)
     total, warmup = per_epoch * how.epochs, max(1, int(per_epoch * how.epochs * how.warmup))
@@ -218,7 +233,8 @@ def losses_of(
     binary = np.array([task.form == "binary" for task in tasks])
     one_class = binary & ((rates <= 0) | (rates >= 1))  # nothing to tell apart, and no entropy to divide by
     shares = np.where(one_class, 0.0, observed.mean(0))
-    losses = TaskLosses(tasks, rates.tolist(), list(network.layout.label_scales), shares.tolist()).to(device)
+    units = rates.tolist(), list(network.layout.label_scales), shares.tolist()
+    losses = TaskLosses(tasks, *units, how.label_smoothing).to(device)
     return losses, torch.tensor([how.task_weights.get(task.name, 1.0) for task in tasks], device=device)
 
 
@@ -231,6 +247,7 @@ def _snapshot(
     facts: dict[str, Any],
 ) -> checkpoint.Checkpoint:  # fmt: skip
     optimizer = {"adagrad.sum_V": update.sparse.sum_V, "sums_STX": sums.sums_STX} | update.place.random_state()
+    optimizer |= {f"balance.{name}": tensor for name, tensor in update.balance.tensors().items()}
     optimizer |= checkpoint.adamw_tensors(update.dense.adamw)
     return checkpoint.Checkpoint(step, _copy(network), best, optimizer, {"early_stop": asdict(stop)} | facts)
 
@@ -245,6 +262,8 @@ def _restore(
     network.load_state_dict(saved.weights)
     update.sparse.sum_V.copy_(saved.optimizer["adagrad.sum_V"])
     sums.sums_STX.copy_(saved.optimizer["sums_STX"])
+    for name, tensor in update.balance.tensors().items():
+        tensor.copy_(saved.optimizer[f"balance.{name}"])
     checkpoint.load_adamw(update.dense.adamw, saved.optimizer)
     update.place.restore_random_state(saved.optimizer)
     return EarlyStop(**saved.state["early_stop"])

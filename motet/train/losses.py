@@ -20,10 +20,17 @@ class TaskLosses(nn.Module):
     Binary: cross-entropy / entropy of the base rate. Regression: squared error / variance. A task's is the sum over the
     batch's observed rows divided by the number expected (rows × the task's share of observed rows), so that a batch
     with few observations weighs little instead of being noisy.
+
+    Labels may be smoothed (Szegedy et al., CVPR 2016): y ← (1 − ε) y + ε · base rate, of binary tasks. The prior is the
+    base rate and not one half, so that rare labels stay rare.
     """
 
-    def __init__(self, tasks: tuple[Task, ...], rates: list[float], scales: list[float], shares: list[float]) -> None:
+    def __init__(
+        self, tasks: tuple[Task, ...], rates: list[float], scales: list[float], shares: list[float],
+        smoothing: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.smoothing = smoothing
         units = [scale**2 if task.form == "regression" else entropy(rate)
                  for task, rate, scale in zip(tasks, rates, scales, strict=True)]  # fmt: skip
         divisor = [
@@ -31,13 +38,17 @@ class TaskLosses(nn.Module):
         ]
         self.register_buffer("divisor_T", torch.tensor(divisor))
         self.register_buffer("binary_T", torch.tensor([task.form == "binary" for task in tasks]))
+        self.register_buffer("rate_T", torch.tensor(rates))
         self.divisor_T: Tensor
         self.binary_T: Tensor
+        self.rate_T: Tensor
 
     def forward(self, logits_BCT: Tensor, labels_BCT: Tensor) -> Tensor:
         """Cross-entropy or squared error of every label, 0 where unobserved, [B, C, T]."""
         observed = ~labels_BCT.isnan()
         labels = torch.where(observed, labels_BCT, 0.0)
+        if self.smoothing:
+            labels = torch.where(self.binary_T, labels.lerp(self.rate_T.expand_as(labels), self.smoothing), labels)
         cross_entropy = nn.functional.binary_cross_entropy_with_logits(
             logits_BCT, torch.where(self.binary_T, labels, 0.0), reduction="none"
         )
