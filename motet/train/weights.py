@@ -3,13 +3,14 @@
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from motet.batch import Layout
 from motet.model.held import HeldTable
 from motet.model.inputs import InputLayer
 from motet.model.kinds import Trainable, build
+from motet.model.next_item import NextItemNetwork
 from motet.model.ranker import Model
 from motet.settings import atomic_file
 
@@ -17,7 +18,7 @@ FILE = "model.safetensors"
 _ROWS = 1 << 16  # rows of a table that are read at a time
 
 
-def write_weights(folder: Path, network: Trainable) -> None:
+def write_weights(folder: Path, network: Trainable | NextItemNetwork) -> None:
     """The network's weights as a file of the run folder."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_file(folder / FILE) as file:
@@ -39,6 +40,12 @@ def read_network(folder: Path, layout: Layout, counts_V: Tensor, model: Model, t
                 names -= {f"{name}.table.weight", f"{name}.table.say_V"}
         network.load_state_dict({name: stored.get_tensor(name) for name in names})
     return network.eval()
+
+
+def read_next_item(folder: Path, network: NextItemNetwork) -> None:
+    """Put the weights of a run folder into the network of its settings; what does not fit is a `RuntimeError`."""
+    network.load_state_dict(load_file(folder / FILE))
+    network.eval()
 
 
 def _held(file: Path, place: str, rows: int, dim: int, form: str) -> HeldTable:
