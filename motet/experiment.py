@@ -30,7 +30,7 @@ from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import render
 from motet.model.next_item import NextItem
 from motet.model.ranker import Model, resolve
-from motet.schema import Schema, Task
+from motet.schema import Schema, next_task
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
@@ -66,7 +66,7 @@ class Experiment(Schema):
     def schema(self) -> Schema:
         """The nouns alone: what the prepared folder depends on.
 
-        Without tasks every row is a positive of one, `next`: that the user went on to this item.
+        Without tasks every row is a positive of one, `next`.
         """
         schema = Schema(**{f.name: getattr(self, f.name) for f in fields(Schema)})
         return schema if schema.tasks else replace(schema, tasks=(next_task(schema.columns.item),))
@@ -244,11 +244,6 @@ def _change(data: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(section, dict):
             raise InputError(f"{name!r} in {key!r} is no section", where="--set", fix="write section.key=value")
     section[last] = value
-
-
-def next_task(item: str) -> Task:
-    """The task of rows that have no other: it happened on each, for a row without an item is none."""
-    return Task(name="next", label=item, positive_when=f"`{item}` is not null")
 
 
 def _check_sections(experiment: Experiment, data: Mapping[str, Any], path: Path) -> None:

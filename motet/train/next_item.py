@@ -1,7 +1,7 @@
 """The training of the next-item model: every-so-often blocks first, then the step, as in the loop of the ranker.
 
-Judged on valid at the end of every epoch: NDCG@10 of each row's item among the catalogue of its scenario without what
-the user had been shown before, averaged over scenarios. Lazy Adam (only touched rows of the table), AdamW on the rest.
+Judged on valid at the end of every epoch: NDCG@10 of a row's item among the catalogue of its scenario without what the
+user had been shown before, averaged over scenarios. Lazy Adam (only touched rows of the table), AdamW on the rest.
 
 Shapes: N rows of valid, B requests, K places, D width, E pairs that are left out.
 """
@@ -29,6 +29,8 @@ from motet.train.windows import Windows, happened
 
 BETAS = (0.9, 0.98)
 TOP = 10
+JUDGED = 5_000
+"""Rows of each scenario's valid that a training is judged on, at most; always the same ones."""
 _REQUESTS = 1024
 
 
@@ -155,11 +157,13 @@ class HeldOut:
     of_scenario: tuple[tuple[Ints, Tensor, tuple[Tensor, Tensor]], ...]  # rows, places of their items, left out
 
     @classmethod
-    def of(cls, data: Dataset, rows: Ints) -> "HeldOut":
+    def of(cls, data: Dataset, rows: Ints, most: int = JUDGED) -> "HeldOut":
+        """At most so many of each scenario."""
         rows = rows[happened(data, rows)]
         parts = []
         for s in range(len(data.layout.scenarios)):
             of_s, item_I = rows[data.scenarios(rows) == s], data.catalogue(s)
+            of_s = np.sort(np.random.default_rng(s).permutation(of_s)[:most])
             user_E, item_E = data.shown.to(data.users(of_s), data.times(of_s), s if data.events.scenarios else None)
             here_E = np.isin(item_E, item_I)
             left_out = torch.from_numpy(user_E[here_E]), torch.from_numpy(np.searchsorted(item_I, item_E[here_E]))

@@ -27,7 +27,6 @@ from motet.model.ranker import Model
 from motet.scoring.calibrate import Calibration
 from motet.settings import parse, plain, write_json
 from motet.train.loop import Outcome, Train
-from motet.train.next_item import new_next_item
 from motet.train.weights import read_network, read_next_item, write_weights
 from motet.version import VERSION
 
@@ -113,8 +112,7 @@ def load_run(folder: Path, table: str = "fp32") -> Run:
         train, prepared = parse(Train, facts["train"]), read_json(folder, "prepared")
         network: Trainable | NextItemNetwork
         if "next_item" in facts:
-            network = new_next_item(data, parse(NextItem, facts["next_item"]), train.seed)
-            read_next_item(folder, network)
+            network = read_next_item(folder, data.layout.history_length, parse(NextItem, facts["next_item"]))
         else:
             network = read_network(folder, data.layout, data.counts_V, model, table)
         calibration = Calibration.from_dict(read_json(folder, "calibration"))

@@ -10,7 +10,7 @@ from motet.batch import Layout
 from motet.model.held import HeldTable
 from motet.model.inputs import InputLayer
 from motet.model.kinds import Trainable, build
-from motet.model.next_item import NextItemNetwork
+from motet.model.next_item import NextItem, NextItemNetwork
 from motet.model.ranker import Model
 from motet.settings import atomic_file
 
@@ -42,10 +42,14 @@ def read_network(folder: Path, layout: Layout, counts_V: Tensor, model: Model, t
     return network.eval()
 
 
-def read_next_item(folder: Path, network: NextItemNetwork) -> None:
-    """Put the weights of a run folder into the network of its settings; what does not fit is a `RuntimeError`."""
-    network.load_state_dict(load_file(folder / FILE))
-    network.eval()
+def read_next_item(folder: Path, length: int, how: NextItem) -> NextItemNetwork:
+    """The next-item network of a run folder, to be asked and not trained; catalogues lie with its weights."""
+    found = load_file(folder / FILE)
+    scenarios = range(sum(name.startswith("catalogue_") for name in found))
+    catalogues = [(found[f"catalogue_{s}"], found[f"count_{s}"]) for s in scenarios]
+    network = NextItemNetwork(catalogues, len(found["item.weight"]), length, how)
+    network.load_state_dict(found)
+    return network.eval()
 
 
 def _held(file: Path, place: str, rows: int, dim: int, form: str) -> HeldTable:

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import small_sequences
 import torch
 from command import done, refused
 from small_log import change
 
+import motet
 from motet import experiment as stages
 from motet.batch import History
 from motet.data.dataset import Dataset
@@ -54,6 +56,20 @@ def test_recommended_is_what_comes_next_with_a_probability(shop: Path) -> None:
     for stranger in done("recommend", shop / "runs" / "next", "--json").json["slates"]:
         shares = [item["predictions"]["next"] for item in stranger["items"]]
         assert shares == sorted(shares, reverse=True)
+
+
+def test_a_bundle_and_given_rows_are_answered_alike(shop: Path) -> None:
+    done("export", shop / "runs" / "next", "-o", shop / "bundle")
+    asked = {"user": "u3", "scenarios": ["web"], "n": 3}
+    assert motet.recommend(shop / "bundle" / "run", **asked) == motet.recommend(shop / "runs" / "next", **asked)
+    (shop / "rows.csv").write_text("user,item,surface\nu3,web 4,web\nnobody,web 5,web\n", encoding="utf-8")
+    done("predict", shop / "rows.csv", "--run", shop / "runs" / "next", "-o", shop / "scores.parquet")
+    assert 0 < pl.read_parquet(shop / "scores.parquet")["next"].min() < 1  # type: ignore[operator]
+
+
+def test_nothing_is_warned_of_and_nothing_tuned(shop: Path) -> None:
+    assert done("check", shop / "motet.toml", "--json").json["warnings"] == []
+    assert "judged on cells" in refused("tune", shop / "motet.toml", "--study", shop / "tune")
 
 
 def test_every_train_row_with_a_past_is_a_target_of_the_event_before_it(data: Dataset) -> None:
