@@ -25,7 +25,7 @@ from motet.settings import plain
 from motet.terminal import Steps, print_json, steps
 
 OURS = "next-item"
-QUICK_EPOCHS = 1
+QUICK_EPOCHS, QUICK_ROWS = 1, 1_000
 FIGURES = ("hit@10", "ndcg@10", "mrr")
 PUBLISHED = {
     "SASRec (S3-Rec, CIKM 2020)": {
@@ -48,8 +48,10 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--final", action="store_true", help="judge on test instead of valid")
-    parser.add_argument("--quick", action="store_true", help="under a minute: one seed and one epoch")
+    parser.add_argument("--quick", action="store_true", help="one seed, one epoch, 1,000 rows of each category")
+    parser.add_argument("--force", action="store_true", help="train anew what is trained already")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of the model")
+    parser.add_argument("--threads", type=int, default=0, help="of trainings; 0: one per core")
     parser.add_argument("--json", action="store_true", help="print one JSON object only")
     parser.add_argument("--work", type=Path, default=Path("benchmarks/.work"), help="data and runs go there")
     return parser.parse_args()
@@ -59,22 +61,23 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Every model in every scenario; seconds of everything from the files on, and of each training."""
     started, entries, trainings = time.monotonic(), [], []
     split: Split = "test" if args.final else "valid"
+    most = QUICK_ROWS if args.quick else None
     config = write_config(Benchmark("amazon3", "amazon"), args)
-    changes = {"next_item.epochs": QUICK_EPOCHS} if args.quick else {}
+    changes = {"train.threads": args.threads} | ({"next_item.epochs": QUICK_EPOCHS} if args.quick else {})
     experiment = stages.read(config, changes)
     runtime.use_threads(experiment.train.threads)
     with steps() as say:
-        data = stages.prepare(experiment, config.parent, config.parent / "prepared", progress=say, force=True)
+        data = stages.prepare(experiment, config.parent, config.parent / "prepared", progress=say, force=args.force)
         found = []
         for seed in range(1 if args.quick else args.seeds):
             of_seed = replace(experiment, train=replace(experiment.train, seed=seed))
-            folder = config.parent / "runs" / f"seed-{seed}"
-            done = stages.train(of_seed, data, folder, force=True, progress=say.training)
+            folder = config.parent / "runs" / f"{'quick' if args.quick else 'seed'}-{seed}"
+            done = stages.train(of_seed, data, folder, force=args.force, progress=say.training)
             trainings.append({key: done.facts["training"][key] for key in ("seconds", "epochs", "ndcg@10")})
-            found.append(ranked(OURS, done.network, data, split, say))
+            found.append(ranked(OURS, done.network, data, split, say, most))
         entries += averaged(OURS, found)
         for name in BASELINE_NAMES:
-            entries += averaged(name, [ranked(name, BASELINES[name].fit(data), data, split, say)])
+            entries += averaged(name, [ranked(name, BASELINES[name].fit(data), data, split, say, most)])
     return {
         "benchmark": "amazon3",
         "split": split,
@@ -95,12 +98,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def ranked(name: str, model: Ranker, data: Dataset, split: Split, say: Steps) -> list[dict[str, Any]]:
-    """An entry for each scenario."""
+def ranked(name: str, model: Ranker, data: Dataset, split: Split, say: Steps, most: int | None) -> list[dict[str, Any]]:
+    """An entry for each scenario, of so many of its rows."""
     entries = []
     for s, scenario in enumerate(data.layout.scenarios):
         say(f"ranking by {name}", s / len(data.layout.scenarios))
-        entry = held_out_ranking(model, data, data.rows(split, s), s)
+        entry = held_out_ranking(model, data, data.rows(split, s)[:most], s)
         named = {"scenario": scenario.name, "items": len(data.catalogue(s)), "users": entry["users"]}
         entries.append(named | {key: entry[key] for key in FIGURES})
     return entries

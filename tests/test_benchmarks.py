@@ -68,7 +68,9 @@ def test_amazon_ranks_every_user_of_every_category_by_every_model(tmp_path: Path
         chains = [[f"{category[0]}{(user * 7 + k) % 40}" for k in range(5 + user % 4)] for user in range(users)]
         lines = [" ".join([f"u{user}", *chain]) for user, chain in enumerate(chains)]
         (tmp_path / f"{category}.user_sequence.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    found = amazon3.run(Namespace(data=tmp_path, work=tmp_path / "work", final=final, quick=True, seeds=3))
+    found = amazon3.run(
+        Namespace(data=tmp_path, work=tmp_path / "work", final=final, quick=True, force=True, seeds=3, threads=1)
+    )
     assert (found["benchmark"], found["split"]) == ("amazon3", split)
     entries = {(entry["scenario"], entry["model"]): entry for entry in found["ranking"]}
     models = (amazon3.OURS, *amazon3.BASELINE_NAMES)

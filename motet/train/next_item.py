@@ -24,6 +24,7 @@ from motet.scoring.top_k import top_products
 from motet.train import checkpoint
 from motet.train.early_stop import EarlyStop
 from motet.train.loop import Outcome, Progress, Train, threads_of
+from motet.train.optim import learning_rate
 from motet.train.runlog import RunLog
 from motet.train.windows import Windows, happened
 
@@ -68,6 +69,7 @@ def train_next_item(
     update = _Step(network, how)
     per_epoch = -(-len(windows) // how.batch_size)
     total = per_epoch * how.epochs
+    warmup = max(1, int(total * base.warmup))
     stop, step, best = EarlyStop(how.patience), 0, _copy(network)
     lost, started = torch.zeros(2), time.monotonic()
     runtime.seed_everything(base.seed)
@@ -106,7 +108,7 @@ def train_next_item(
         # The step.
         lesson = windows.lesson(batches[step % per_epoch])
         loss = network.loss(lesson.history, lesson.place_Q, lesson.item_Q, lesson.scenario_Q)
-        update(loss)
+        update(loss, how.lr * learning_rate(step, total, warmup))
         lost += torch.tensor([1.0, 0.0]) * loss.detach() + torch.tensor([0.0, 1.0])
         step += 1
         if progress and step % 10 == 0:
@@ -128,9 +130,11 @@ class _Step:
         self.table = torch.optim.SparseAdam([network.item.weight], lr=how.lr, betas=BETAS)
         self.dense = torch.optim.AdamW(dense, lr=how.lr, betas=BETAS, weight_decay=0.0, fused=True)
 
-    def __call__(self, loss: Tensor) -> None:
+    def __call__(self, loss: Tensor, lr: float) -> None:
         loss.backward()
         for optimizer in (self.table, self.dense):
+            for group in optimizer.param_groups:
+                group["lr"] = lr
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
