@@ -16,13 +16,9 @@ import numpy as np
 from benchmarks.common import Benchmark, write_config
 from motet import experiment as stages
 from motet import runtime
-from motet.baselines import BASELINES
-from motet.batch import Ranker, Split
-from motet.data.dataset import Dataset
-from motet.evaluate.next_item import BASELINE_NAMES
-from motet.evaluate.slates import held_out_ranking
+from motet.evaluate.slates import Entry
 from motet.settings import plain
-from motet.terminal import Steps, print_json, steps
+from motet.terminal import print_json, steps
 
 OURS = "next-item"
 QUICK_EPOCHS, QUICK_ROWS = 1, 1_000
@@ -58,34 +54,35 @@ def arguments() -> argparse.Namespace:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Every model in every scenario; seconds of everything from the files on, and of each training."""
-    started, entries, trainings = time.monotonic(), [], []
-    split: Split = "test" if args.final else "valid"
-    most = QUICK_ROWS if args.quick else None
+    """Every model in every scenario; seconds of everything from the files on that had not been done before."""
+    started, trainings, ours = time.monotonic(), list[Entry](), list[list[Entry]]()
     config = write_config(Benchmark("amazon3", "amazon"), args)
-    changes = {"train.threads": args.threads} | ({"next_item.epochs": QUICK_EPOCHS} if args.quick else {})
+    changes: dict[str, Any] = {"train.threads": args.threads, "evaluate.split": "test" if args.final else "valid"}
+    if args.quick:
+        changes |= {"next_item.epochs": QUICK_EPOCHS, "evaluate.next_item_rows": QUICK_ROWS}
     experiment = stages.read(config, changes)
-    runtime.use_threads(experiment.train.threads)
+    report: Entry = {}
     with steps() as say:
         data = stages.prepare(experiment, config.parent, config.parent / "prepared", progress=say, force=args.force)
-        found = []
         for seed in range(1 if args.quick else args.seeds):
             of_seed = replace(experiment, train=replace(experiment.train, seed=seed))
             folder = config.parent / "runs" / f"{'quick' if args.quick else 'seed'}-{seed}"
             done = stages.train(of_seed, data, folder, force=args.force, progress=say.training)
-            trainings.append({key: done.facts["training"][key] for key in ("seconds", "epochs", "ndcg@10")})
-            found.append(ranked(OURS, done.network, data, split, say, most))
-        entries += averaged(OURS, found)
-        for name in BASELINE_NAMES:
-            entries += averaged(name, [ranked(name, BASELINES[name].fit(data), data, split, say, most)])
+            trainings.append({key: done.facts["training"][key] for key in ("seconds", "epochs", "ndcg@10", "shares")})
+            report = stages.evaluate(done, of_seed, say=say)
+            ours.append(report["ranking"])
+    rivals = {entry["name"]: [e for e in report["ranking_baselines"] if e["name"] == entry["name"]]
+              for entry in report["ranking_baselines"]}  # fmt: skip
+    entries = [*averaged(OURS, ours), *(entry for name, of_one in rivals.items() for entry in averaged(name, [of_one]))]
+    items = {scenario.name: len(data.catalogue(s)) for s, scenario in enumerate(data.layout.scenarios)}
     return {
         "benchmark": "amazon3",
-        "split": split,
+        "split": experiment.evaluate.split,
         "quick": args.quick,
         "seeds": len(trainings),
         "settings": plain(experiment.next_item),
         "history": data.layout.history_length,
-        "ranking": entries,
+        "ranking": [{"items": items[entry["scenario"]]} | entry for entry in entries],
         "published": [
             {"model": name, "scenario": scenario, "recall@10": recall, "ndcg@10": ndcg}
             for name, of_model in PUBLISHED.items()
@@ -93,30 +90,20 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         ],
         "trainings": trainings,
         "machine": runtime.machine(),
-        "threads": experiment.train.threads or runtime.cores(),
+        "threads": args.threads or runtime.cores(),
         "seconds": round(time.monotonic() - started, 1),
     }
 
 
-def ranked(name: str, model: Ranker, data: Dataset, split: Split, say: Steps, most: int | None) -> list[dict[str, Any]]:
-    """An entry for each scenario, of so many of its rows."""
-    entries = []
-    for s, scenario in enumerate(data.layout.scenarios):
-        say(f"ranking by {name}", s / len(data.layout.scenarios))
-        entry = held_out_ranking(model, data, data.rows(split, s)[:most], s)
-        named = {"scenario": scenario.name, "items": len(data.catalogue(s)), "users": entry["users"]}
-        entries.append(named | {key: entry[key] for key in FIGURES})
-    return entries
-
-
-def averaged(name: str, found: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Means over seeds, and their standard deviation where there are several."""
+def averaged(name: str, found: list[list[Entry]]) -> list[Entry]:
+    """Of each scenario the means over seeds, and their standard deviation where there are several."""
     entries = []
     for of_seeds in zip(*found, strict=True):
         values = {key: [entry[key] for entry in of_seeds] for key in FIGURES}
         means = {key: float(np.mean(value)) for key, value in values.items()}
         spread = {key: float(np.std(value, ddof=1)) if len(value) > 1 else None for key, value in values.items()}
-        entries.append({"model": name} | of_seeds[0] | means | {"std": spread})
+        first = {key: of_seeds[0][key] for key in ("scenario", "users")}
+        entries.append({"model": name} | first | means | {"std": spread})
     return entries
 
 

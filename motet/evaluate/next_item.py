@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from motet import runtime
 from motet.baselines import BASELINES
 from motet.batch import Ranker
@@ -20,6 +22,7 @@ from motet.train.run import Run, fingerprint_of
 
 BASELINE_NAMES = ("popularity", "item-knn")
 """The baselines that positives alone can teach."""
+_SEED = 2207  # of the rows that are chosen
 
 
 def evaluate_next_item(
@@ -28,12 +31,13 @@ def evaluate_next_item(
     """The whole `report.json`; what is kept of an earlier evaluation is not ranked again."""
     started, data, kept = time.monotonic(), run.data, Kept.beside(run.folder)
     fingerprint = data.manifest["fingerprint"]
-    key = key_of(("model", "data", "evaluate"), fingerprint_of(run.folder), fingerprint, how.split)
-    ours = _kept(kept, key, lambda: rankings(run.network, data, how.split, lambda share: say("ranking", share)))
+    asked = how.split, how.next_item_rows
+    key = key_of(("model", "data", "evaluate"), fingerprint_of(run.folder), fingerprint, *asked)
+    ours = _kept(kept, key, lambda: rankings(run.network, data, how, lambda share: say("ranking", share)))
     rivals = []
     for name in (name for name in BASELINE_NAMES if name in how.baselines):
-        key = key_of(("baselines", "data", "evaluate"), fingerprint, how.split, name, "next")
-        found = _kept(kept, key, lambda name=name: _of_baseline(name, data, how.split, say))  # type: ignore[misc]
+        key = key_of(("baselines", "data", "evaluate"), fingerprint, *asked, name, "next")
+        found = _kept(kept, key, lambda name=name: _of_baseline(name, data, how, say))  # type: ignore[misc]
         rivals += [{"name": name, "label": BASELINES[name].label} | entry for entry in found]
     training = run.facts["training"]
     keys = ("rows_per_second", "seconds", "epochs", "peak_rss_mb", "parameters")
@@ -65,22 +69,24 @@ def evaluate_next_item(
 
 
 def rankings(
-    ranker: Ranker, data: Dataset, split: str, say: Callable[[float], None] = lambda share: None
+    ranker: Ranker, data: Dataset, how: Evaluate, say: Callable[[float], None] = lambda share: None
 ) -> list[Entry]:
     """An entry for each scenario that has judged rows."""
     entries, scenarios = [], data.layout.scenarios
     for s, scenario in enumerate(scenarios):
         say(s / len(scenarios))
-        rows = data.rows(split, s)  # type: ignore[arg-type]
+        rows = data.rows(how.split, s)
+        if 0 < how.next_item_rows < len(rows):
+            rows = np.sort(np.random.default_rng(_SEED).choice(rows, how.next_item_rows, replace=False))
         if len(rows):
             named = {"scenario": scenario.name, "kind": None, "relevant_task": data.layout.tasks[0].name}
             entries.append(named | held_out_ranking(ranker, data, rows, s))
     return [entry for entry in entries if entry["users"]]
 
 
-def _of_baseline(name: str, data: Dataset, split: str, say: Callable[[str, float], None]) -> list[Entry]:
+def _of_baseline(name: str, data: Dataset, how: Evaluate, say: Callable[[str, float], None]) -> list[Entry]:
     say(f"ranking by {name}", 0.0)
-    return rankings(BASELINES[name].fit(data), data, split, lambda share: say(f"ranking by {name}", share))
+    return rankings(BASELINES[name].fit(data), data, how, lambda share: say(f"ranking by {name}", share))
 
 
 def _kept(kept: Kept, key: str, rank: Callable[[], list[Entry]]) -> list[Entry]:

@@ -6,8 +6,8 @@ negatives that all targets of a batch share (sampled softmax, Jean et al., ACL 2
 scenario; what it is to a later one also depends on how many lie between (relative positions, Raffel et al., JMLR
 2020). Input and output share one table of items.
 
-As a ranker it has one task, whose logit is that of p(item) = softmax over the catalogue of the scenario that is asked
-for; without any event p is the item's share of train.
+As a ranker it has one task, whose logit is that of p(item): the softmax over the catalogue of the scenario that is
+asked for, mixed with what item neighbours say (`neighbour_share`). Without any event p is the item's share of train.
 
 Shapes: B requests, C candidates, L history length, P real events of the batch, Q targets, I items of a catalogue,
 K negatives, S scenarios, D width, H heads.
@@ -15,6 +15,7 @@ K negatives, S scenarios, D width, H heads.
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor, nn
@@ -23,10 +24,14 @@ from motet.batch import Batch, CellOutput, History
 from motet.model.attention import CausalBlock, Packing
 from motet.model.dropout import Dropout
 from motet.model.inputs import distinct
+from motet.model.neighbour_share import NeighbourShare
 from motet.settings import settings
 
-TARGETS_AT_ONCE = 1 << 10
+TARGETS_AT_ONCE, REQUESTS_AT_ONCE = 1 << 10, 1 << 8
 """Of a whole catalogue's softmax: their logits stay in bounded memory."""
+
+SMALLEST = 1e-12
+"""The least probability: what no catalogue holds gets it."""
 
 
 @settings
@@ -42,6 +47,7 @@ class NextItem:
     batch_size: int = 128  # histories
     lr: float = 0.002  # of both optimizers, after a warm-up of `[train] warmup`
     patience: int = 3  # epochs without a better NDCG@10 on valid before training stops
+    neighbours: bool = True  # item neighbours counted in train also say what comes next, as much as helps on valid
 
 
 class Nearness(nn.Module):
@@ -72,6 +78,7 @@ class NextItemNetwork(nn.Module):
         self.blocks = nn.ModuleList(CausalBlock(how.width, how.heads, how.dropout) for _ in range(how.layers))
         self.first, self.last = nn.LayerNorm(how.width), nn.LayerNorm(how.width)
         self.dropout = Dropout(how.dropout)
+        self.neighbours: NeighbourShare | None = None
         for s, (item_I, count_I) in enumerate(catalogues):
             self.register_buffer(f"catalogue_{s}", item_I)
             self.register_buffer(f"count_{s}", count_I)
@@ -133,30 +140,40 @@ class NextItemNetwork(nn.Module):
         return query_BD.index_copy(0, told_B, self.queries(history, place_B, scenario_B[told_B]))
 
     @torch.inference_mode()
+    def probabilities(self, history: History, s: int) -> Tensor:
+        """The network's p over the catalogue of a scenario, for requests with at least one event, [B, I]."""
+        query_BD = self.requests(history, torch.full_like(history.length_B, s))
+        return (query_BD @ self.item(self.catalogue(s)).T).softmax(1)
+
+    @torch.inference_mode()
     def score(self, batch: Batch) -> CellOutput:
         """The ranker protocol: logits of p(item), [B, C, 1]."""
-        query_BD, told_B1 = self.requests(batch.history, batch.scenario_B), batch.history.length_B[:, None] > 0
         (item_BC,) = distinct(batch.item_BC)
-        if len(item_BC) == 1:
-            product_BC = query_BD @ self.item(item_BC[0]).T
-        else:
-            product_BC = torch.einsum("bd,bcd->bc", query_BD, self.item(item_BC))
-        log_p_BC = product_BC.new_empty(product_BC.shape)
+        item_BC = item_BC.expand(len(batch.scenario_B), -1)
+        p_BC = self.asked_SD.new_empty(item_BC.shape)
         for s in torch.unique(batch.scenario_B).tolist():
-            of_s = (batch.scenario_B == s).nonzero()[:, 0]
-            all_b1 = torch.logsumexp(query_BD[of_s] @ self.item(self.catalogue(s)).T, 1, keepdim=True)
-            shares_bC = self._shares(s, item_BC.expand(len(query_BD), -1)[of_s])
-            log_p_BC[of_s] = torch.where(told_B1[of_s], product_BC[of_s] - all_b1, shares_bC)
-        log_p_BC = log_p_BC.clamp(max=-1e-6)
-        return CellOutput((log_p_BC - torch.log(-torch.expm1(log_p_BC)))[..., None])
+            for of_s in (batch.scenario_B == s).nonzero()[:, 0].split(REQUESTS_AT_ONCE):
+                p_BC[of_s] = self._p(history_rows(batch.history, of_s), s, item_BC[of_s])
+        p_BC = p_BC.clamp(SMALLEST, 1 - 1e-6)
+        return CellOutput((p_BC.log() - torch.log1p(-p_BC))[..., None])
 
-    def _shares(self, s: int, item_bC: Tensor) -> Tensor:
-        """log of an item's share of train in the scenario, one row added to each item."""
+    def _p(self, history: History, s: int, item_BC: Tensor) -> Tensor:
+        """p of candidates, [B, C]; 0 of what the scenario's catalogue does not hold."""
         item_I, count_I = self.catalogue(s), self.get_buffer(f"count_{s}") + 1.0
-        place_bC = torch.searchsorted(item_I, item_bC.contiguous()).clamp(max=len(item_I) - 1)
-        count_bC = torch.where(item_I[place_bC] == item_bC, count_I[place_bC], 1.0)
-        return torch.log(count_bC / count_I.sum())
+        p_BI = self.probabilities(history, s)
+        if self.neighbours is not None and self.neighbours.share_S[s] > 0:
+            p_BI = self.neighbours.mixed(
+                p_BI, self.neighbours.probabilities(history, item_I), self.neighbours.share_S[s]
+            )
+        p_BI = torch.where(history.length_B[:, None] > 0, p_BI, count_I / count_I.sum())
+        place_BC = torch.searchsorted(item_I, item_BC.contiguous()).clamp(max=len(item_I) - 1)
+        return torch.where(item_I[place_BC] == item_BC, p_BI.gather(1, place_BC), 0.0)
 
     def parameter_count(self) -> int:
         """All trained numbers."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+def history_rows(history: History, rows: Tensor) -> History:
+    """Some requests' histories."""
+    return replace(history, **{field.name: getattr(history, field.name)[rows] for field in fields(history)})

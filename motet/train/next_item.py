@@ -15,11 +15,14 @@ import torch
 from torch import Tensor
 
 from motet import runtime
+from motet.baselines.neighbours import Neighbours
+from motet.batch import History
 from motet.data.arrays import Ints
 from motet.data.dataset import Dataset
 from motet.data.windows import gather_history
 from motet.errors import InputError
-from motet.model.next_item import NextItem, NextItemNetwork
+from motet.model.neighbour_share import COSINE, NeighbourShare
+from motet.model.next_item import REQUESTS_AT_ONCE, NextItem, NextItemNetwork
 from motet.scoring.top_k import top_products
 from motet.train import checkpoint
 from motet.train.early_stop import EarlyStop
@@ -32,6 +35,9 @@ BETAS = (0.9, 0.98)
 TOP = 10
 JUDGED = 5_000
 """Rows of each scenario's valid that a training is judged on, at most; always the same ones."""
+SHARED = 2_000
+"""Rows of each scenario's valid that the share of item neighbours is chosen on, at most."""
+SHARES = (0.0, 0.2, 0.4, 0.6, 0.8)
 _REQUESTS = 1024
 
 
@@ -116,10 +122,23 @@ def train_next_item(
 
     network.load_state_dict(best)
     network.eval()
+    if how.neighbours:
+        network.neighbours = neighbours_of(data, network, valid)
     seconds, epochs = time.monotonic() - started, step / per_epoch
     rows = epochs * len(windows.item_Q)
     return Outcome(step, epochs, stop.best_step, float("inf"), seconds, rows / max(seconds, 1e-9),
                    runtime.peak_rss_mb(), network.parameter_count(), log.rows), -stop.best  # fmt: skip
+
+
+def neighbours_of(data: Dataset, network: NextItemNetwork, valid: "HeldOut") -> NeighbourShare:
+    """The item neighbours of train, with the share that is best on some rows of each scenario's valid."""
+    rows = data.rows("train")
+    rows = rows[happened(data, rows)]
+    neighbours = NeighbourShare.of(Neighbours.of(data.users(rows), data.item_rows(rows), COSINE), network.scenarios)
+    for s in range(network.scenarios):
+        ndcg_W = valid.ndcg_of_shares(network, neighbours, s)
+        neighbours.share_S[s] = SHARES[int(ndcg_W.argmax())]
+    return neighbours
 
 
 class _Step:
@@ -162,12 +181,12 @@ class HeldOut:
 
     @classmethod
     def of(cls, data: Dataset, rows: Ints, most: int = JUDGED) -> "HeldOut":
-        """At most so many of each scenario."""
+        """At most so many of each scenario, in random order."""
         rows = rows[happened(data, rows)]
         parts = []
         for s in range(len(data.layout.scenarios)):
             of_s, item_I = rows[data.scenarios(rows) == s], data.catalogue(s)
-            of_s = np.sort(np.random.default_rng(s).permutation(of_s)[:most])
+            of_s = np.random.default_rng(s).permutation(of_s)[:most]
             user_E, item_E = data.shown.to(data.users(of_s), data.times(of_s), s if data.events.scenarios else None)
             here_E = np.isin(item_E, item_I)
             left_out = torch.from_numpy(user_E[here_E]), torch.from_numpy(np.searchsorted(item_I, item_E[here_E]))
@@ -176,8 +195,8 @@ class HeldOut:
 
     def ndcg(self, network: NextItemNetwork) -> float:
         """Mean NDCG@10 over scenarios that have rows."""
+        learning, found = network.training, []
         network.eval()
-        found = []
         for s, (rows, place_N, left_out) in enumerate(self.of_scenario):
             if not len(rows):
                 continue
@@ -186,23 +205,40 @@ class HeldOut:
             top_NK, _ = top_products(self._queries(network, rows, s), item_ID, TOP, left_out)
             hit_NK = (top_NK == place_N[:, None]).double()
             found.append(float((hit_NK / torch.log2(torch.arange(2.0, top_NK.shape[1] + 2))).sum(1).mean()))
-        network.train()
+        network.train(learning)
         return float(np.mean(found)) if found else 0.0
+
+    def ndcg_of_shares(self, network: NextItemNetwork, neighbours: NeighbourShare, s: int) -> Tensor:
+        """NDCG@10 of each of `SHARES` on some rows of a scenario, [W]."""
+        rows, place_N, (user_E, item_E) = self.of_scenario[s]
+        item_I, total_W = network.catalogue(s), torch.zeros(len(SHARES), dtype=torch.float64)
+        for some in torch.arange(min(len(rows), SHARED)).split(REQUESTS_AT_ONCE):
+            history = self._histories(torch.from_numpy(rows[some.numpy()]))
+            p_BI, near_BI = network.probabilities(history, s), neighbours.probabilities(history, item_I)
+            here_E = (user_E >= some[0]) & (user_E <= some[-1])
+            left_out_E = user_E[here_E] - some[0], item_E[here_E]
+            for w, share in enumerate(SHARES):
+                mixed_BI = neighbours.mixed(p_BI, near_BI, share)
+                mixed_BI[left_out_E] = -1.0
+                own_B1 = mixed_BI.gather(1, place_N[some, None])
+                above_B = (mixed_BI > own_B1).sum(1)
+                total_W[w] += torch.where(above_B < TOP, 1 / torch.log2(above_B + 2.0), 0.0).sum()
+        return total_W / max(len(rows), 1)
+
+    def _histories(self, at: Tensor) -> History:
+        """Of those rows."""
+        im, data = self.data.impressions, self.data
+        spans = (x.index_select(0, at) for x in (im.history_start, im.history_end, im.time))
+        return gather_history(data.stored_events, data.items, *spans, data.layout.history_length)
 
     def _queries(self, network: NextItemNetwork, rows: Ints, s: int) -> Tensor:
         """Of all rows, those with equally long histories together, [N, D]."""
-        im = self.data.impressions
-        at = torch.from_numpy(rows)
-        start_N, end_N, time_N = (x.index_select(0, at) for x in (im.history_start, im.history_end, im.time))
-        order_N = (end_N - start_N).argsort(stable=True)
-        parts = []
-        for some in order_N.split(_REQUESTS):
-            history = gather_history(
-                self.data.stored_events, self.data.items, start_N[some], end_N[some], time_N[some],
-                self.data.layout.history_length,
-            )  # fmt: skip
-            parts.append(network.requests(history, torch.full((len(some),), s)))
-        query_ND = torch.cat(parts)
+        im, at = self.data.impressions, torch.from_numpy(rows)
+        order_N = (im.history_end - im.history_start).index_select(0, at).argsort(stable=True)
+        query_ND = torch.cat([
+            network.requests(self._histories(at[some]), torch.full((len(some),), s))
+            for some in order_N.split(_REQUESTS)
+        ])  # fmt: skip
         return torch.empty_like(query_ND).index_copy_(0, order_N, query_ND)
 
 

@@ -97,7 +97,8 @@ def save_next_item(
     write_weights(folder, network)
     write_json(folder / "calibration.json", Calibration.identity(network.scenarios, ["binary"]).to_dict())
     training = {key: value for key, value in asdict(outcome).items() if key not in ("log", "macro_ne")}
-    training |= {"macro_ne": None, "ndcg@10": ndcg}
+    shares = None if network.neighbours is None else [round(w, 2) for w in network.neighbours.share_S.tolist()]
+    training |= {"macro_ne": None, "ndcg@10": ndcg, "shares": shares}
     settings = {"next_item": plain(how), "train": plain(train), "model": {"preset": network.name}}
     write_json(folder / "run.json", {"format": FORMAT, "version": VERSION, **settings, "training": training})
 

@@ -10,6 +10,7 @@ from motet.batch import Layout
 from motet.model.held import HeldTable
 from motet.model.inputs import InputLayer
 from motet.model.kinds import Trainable, build
+from motet.model.neighbour_share import NeighbourShare
 from motet.model.next_item import NextItem, NextItemNetwork
 from motet.model.ranker import Model
 from motet.settings import atomic_file
@@ -48,6 +49,10 @@ def read_next_item(folder: Path, length: int, how: NextItem) -> NextItemNetwork:
     scenarios = range(sum(name.startswith("catalogue_") for name in found))
     catalogues = [(found[f"catalogue_{s}"], found[f"count_{s}"]) for s in scenarios]
     network = NextItemNetwork(catalogues, len(found["item.weight"]), length, how)
+    if how.neighbours:
+        network.neighbours = NeighbourShare(
+            *(found[f"neighbours.{x}"] for x in ("item_IK", "similarity_IK", "share_S"))
+        )
     network.load_state_dict(found)
     return network.eval()
 

@@ -1,6 +1,7 @@
 """A log without tasks: the next item is learnt, judged and recommended; a training that was killed goes on exactly."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,13 @@ from small_log import change
 
 import motet
 from motet import experiment as stages
+from motet.baselines.neighbours import Neighbours
 from motet.batch import History
 from motet.data.dataset import Dataset
 from motet.errors import InputError
-from motet.model.next_item import NextItem
-from motet.train.next_item import HeldOut, new_next_item, train_next_item
+from motet.model.neighbour_share import NeighbourShare
+from motet.model.next_item import NextItem, NextItemNetwork
+from motet.train.next_item import SHARES, HeldOut, new_next_item, train_next_item
 from motet.train.windows import Windows
 
 
@@ -127,12 +130,38 @@ def test_a_candidates_logit_depends_on_no_other_and_is_that_of_the_softmax(data:
     assert torch.allclose(some_BC, all_BC[2:3, 3:6], atol=1e-4)
 
 
-def test_ndcg_on_valid_is_that_of_the_report(shop: Path, data: Dataset) -> None:
+def test_ndcg_on_valid_is_that_of_the_report_and_neighbours_only_add_to_it(shop: Path, data: Dataset) -> None:
     run = stages.load_run(shop / "runs" / "next")
-    found = HeldOut.of(data, data.rows("valid")).ndcg(run.network)  # type: ignore[arg-type]
+    assert isinstance(run.network, NextItemNetwork)
+    assert run.network.neighbours is not None
+    held_out = HeldOut.of(data, data.rows("valid"))
+    found = held_out.ndcg(run.network)
     assert found == pytest.approx(run.facts["training"]["ndcg@10"], abs=1e-6)
     report = done("evaluate", shop / "runs" / "next", "--split", "valid", "--json").json
-    assert np.mean([entry["ndcg@10"] for entry in report["ranking"]]) == pytest.approx(found, abs=1e-6)
+    for s, entry in enumerate(report["ranking"]):
+        ndcg_W = held_out.ndcg_of_shares(run.network, run.network.neighbours, s).tolist()
+        of_shares = dict(zip(SHARES, ndcg_W, strict=True))
+        share = run.network.neighbours.share_S[s]
+        assert entry["ndcg@10"] == pytest.approx(max(of_shares.values()), abs=1e-6)
+        assert of_shares[round(float(share), 1)] == max(of_shares.values())
+    alone = [held_out.ndcg_of_shares(run.network, run.network.neighbours, s)[0] for s in range(2)]
+    assert np.mean(alone) == pytest.approx(found, abs=1e-6)
+
+
+def test_what_is_near_is_a_distribution_without_the_history(data: Dataset) -> None:
+    near = NeighbourShare.of(Neighbours.of(np.array([2, 2, 3, 3]), np.array([2, 3, 3, 4]), 0.3), 2)
+    lesson = Windows.of(data).lesson(np.arange(4))
+    history = replace(
+        lesson.history, item_BL=torch.tensor([[2], [3], [3], [9]]), length_B=torch.ones(4, dtype=torch.int64)
+    )
+    p_BI = near.probabilities(history, torch.tensor([2, 3, 4, 40]))
+    assert torch.allclose(p_BI[0], torch.tensor([0.0, 1.0, 0.0, 0.0]))
+    assert torch.allclose(p_BI[1], torch.tensor([0.5, 0.0, 0.5, 0.0]))
+    assert float(p_BI[3].sum()) == 0  # an item that train does not know has no neighbours
+    network_BI = torch.full((4, 4), 0.25)
+    mixed_BI = near.mixed(network_BI, p_BI, 0.4)
+    assert torch.allclose(mixed_BI.sum(1), torch.ones(4))
+    assert torch.equal(mixed_BI[3], network_BI[3])
 
 
 def test_a_killed_training_goes_on_to_the_same_weights(data: Dataset, tmp_path: Path) -> None:
