@@ -106,16 +106,34 @@ def rankings(found: Found | None) -> str:
     """Scenario × model by the quality of full-catalogue ranking."""
     if found is None:
         return NOT_YET
-    lines = [_row("scenario", "model", "users", "items", "hit@10", "ndcg@10", "mrr")]
-    lines += [_row("---", "---", *["---:"] * 5), *map(_ranked, found["ranking"])]
+    lines = [_row("scenario", "model", "recall@10", "ndcg@10", "mrr@10")]
+    lines += [_row("---", "---", *["---:"] * 3)]
+    for scenario in dict.fromkeys(entry["scenario"] for entry in found["ranking"]):
+        lines += [_ranked(entry) for entry in found["ranking"] if entry["scenario"] == scenario]
+        lines += [_published(entry) for entry in found["published"] if entry["scenario"] == scenario]
+    counts = {e["scenario"]: f"{e['scenario']} {e['users']:,} and {e['items']:,}" for e in found["ranking"]}
     facts = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
-    return "\n".join([*lines, "", f"The {found['split']} split, in {number(found['seconds'], 0)} s; {facts}."])
+    took = [f"{t['epochs']:.0f} epochs in {number(t['seconds'], 0)} s" for t in found["trainings"]]
+    threads = f"{found['threads']} thread{'s' * (found['threads'] != 1)}"
+    return "\n".join([
+        *lines, "", f"The {found['split']} split. Users and items: {', '.join(counts.values())}. "
+        f"Trainings, one for each seed, with {threads}: {', '.join(took)}; {facts}.",
+    ])  # fmt: skip
 
 
 def _ranked(entry: Found) -> str:
-    counts = (f"{entry[key]:,}" for key in ("users", "items"))
-    figures = (number(entry[key], 4) for key in ("hit@10", "ndcg@10", "mrr"))
-    return _row(entry["scenario"], BASELINES[entry["model"]].label, *counts, *figures)
+    name = "**Motet, next item**" if entry["model"] == "next-item" else BASELINES[entry["model"]].label
+    figures = [number(entry[key], 4) for key in ("hit@10", "ndcg@10", "mrr")]
+    spread = [entry["std"][key] for key in ("hit@10", "ndcg@10", "mrr")]
+    told = (
+        f"{value} ± {number(std, 4)}" if std is not None else value for value, std in zip(figures, spread, strict=True)
+    )
+    return _row(entry["scenario"], name, *told)
+
+
+def _published(entry: Found) -> str:
+    figures = (number(entry[key], 4) for key in ("recall@10", "ndcg@10"))
+    return _row(entry["scenario"], f"published: {entry['model']}", *figures, "–")
 
 
 def _cell(cell: Found) -> str:

@@ -166,6 +166,8 @@ def train(
         facts = done.facts["training"]
         speed = f"{facts['epochs']:.1f} epochs, {facts['rows_per_second']:,.0f} rows/s"
         say_line(f"trained [bold]{escape(str(run))}[/] in {facts['seconds']:.1f} s: {speed}")
+        if "ndcg@10" in facts:
+            say_line(f"valid ndcg@10 {facts['ndcg@10']:.4f}, the mean over scenarios of ranking their whole catalogues")
         if facts["macro_ne"] is not None:
             say_line(f"valid ne {facts['macro_ne']:.4f}, the mean loss of the cells; below 1 beats their base rates")
         say_line(f"next: motet evaluate {escape(str(run))}")

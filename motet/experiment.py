@@ -25,17 +25,20 @@ from motet.evaluate.evaluation import evaluate as evaluate_run
 from motet.evaluate.fitting import fittings, in_order
 from motet.evaluate.jobs import Jobs, run_jobs
 from motet.evaluate.kept import Kept
+from motet.evaluate.next_item import evaluate_next_item
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import render
+from motet.model.next_item import NextItem
 from motet.model.ranker import Model, resolve
-from motet.schema import Schema
+from motet.schema import Schema, next_task
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
 from motet.train.begin import JUDGING, begin_run, check_learnable
 from motet.train.carry import carry_over
 from motet.train.loop import Progress, Train
-from motet.train.run import Run, load_run, new_network, prepared_of, save_run, scratch_of
+from motet.train.next_item import new_next_item, train_next_item
+from motet.train.run import Run, load_run, new_network, prepared_of, save_next_item, save_run, scratch_of
 from motet.train.score import score_rows
 from motet.train.search import Tune
 from motet.train.stages import train_stages
@@ -53,6 +56,7 @@ class Experiment(Schema):
     history: HistorySettings = field(default_factory=HistorySettings)
     model: dict[str, Any] = field(default_factory=dict)  # keys of Model; a preset and what differs from it
     train: Train = field(default_factory=Train)
+    next_item: NextItem = field(default_factory=NextItem)
     evaluate: Evaluate = field(default_factory=Evaluate)
     baselines: Baselines = field(default_factory=Baselines)
     tune: Tune = field(default_factory=Tune)
@@ -60,8 +64,12 @@ class Experiment(Schema):
 
     @property
     def schema(self) -> Schema:
-        """The nouns alone: what the prepared folder depends on."""
-        return Schema(**{f.name: getattr(self, f.name) for f in fields(Schema)})
+        """The nouns alone: what the prepared folder depends on.
+
+        Without tasks every row is a positive of one, `next`.
+        """
+        schema = Schema(**{f.name: getattr(self, f.name) for f in fields(Schema)})
+        return schema if schema.tasks else replace(schema, tasks=(next_task(schema.columns.item),))
 
     @property
     def preparation(self) -> PrepareSettings:
@@ -74,6 +82,7 @@ def read(path: Path, changes: Mapping[str, Any] | None = None) -> Experiment:
     for key, value in (changes or {}).items():
         _change(data, key, value)
     experiment = parse(Experiment, data, path=path)
+    _check_sections(experiment, data, path)
     try:
         resolve(experiment.model)
     except InputError as error:
@@ -125,6 +134,8 @@ def train(
 
     It begins with the weights of the run `start`, whose data `data` carries on.
     """
+    if not experiment.tasks:
+        return _train_next_item(experiment, data, folder, start=start, force=force, progress=progress)
     model = resolve(experiment.model)
     check_learnable(data)
     if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, start=start, force=force):
@@ -145,6 +156,21 @@ def train(
     return load_run(folder)
 
 
+def _train_next_item(
+    experiment: Experiment, data: Dataset, folder: Path, *, start: Path | None, force: bool, progress: Progress | None
+) -> Run:
+    """The same without tasks: the next-item model alone."""
+    if start is not None:
+        fix = "train it anew, without --from"
+        raise InputError("a run without tasks cannot begin with another's weights", where=str(start), fix=fix)
+    how, base = experiment.next_item, experiment.train
+    if not begin_run(folder, plain(experiment), data, force=force):
+        network = new_next_item(data, how, base.seed)
+        outcome, ndcg = train_next_item(network, data, how, base, folder=folder, progress=progress)
+        save_next_item(folder, network=network, how=how, train=base, outcome=outcome, ndcg=ndcg)
+    return load_run(folder)
+
+
 def train_controls(
     experiment: Experiment, data: Dataset, folder: Path, *, progress: Callable[[int, int], None] | None = None
 ) -> None:
@@ -158,7 +184,10 @@ def train_controls(
 def evaluate(run: Run, experiment: Experiment, *, say: Say = lambda what, share: None) -> dict[str, Any]:
     """The report, written as `report.json` and `report.html` into the run folder."""
     runtime.use_threads(experiment.train.threads)
-    report = evaluate_run(run, experiment.evaluate, blend_of(run.data, experiment), experiment.baselines, say=say)
+    if experiment.tasks:
+        report = evaluate_run(run, experiment.evaluate, blend_of(run.data, experiment), experiment.baselines, say=say)
+    else:
+        report = evaluate_next_item(run, experiment.evaluate, say=say)
     write_json(run.folder / "report.json", report)
     with atomic_file(run.folder / "report.html", "w") as file:
         file.write(render(report))
@@ -215,6 +244,18 @@ def _change(data: dict[str, Any], key: str, value: Any) -> None:
         if not isinstance(section, dict):
             raise InputError(f"{name!r} in {key!r} is no section", where="--set", fix="write section.key=value")
     section[last] = value
+
+
+def _check_sections(experiment: Experiment, data: Mapping[str, Any], path: Path) -> None:
+    """`[model]` is of runs with tasks, `[next_item]` of those without."""
+    given = "next_item" if experiment.tasks else "model"
+    if data.get(given):
+        message = f"[{given}] is of runs {'without' if experiment.tasks else 'with'} tasks, and there are "
+        message += f"{len(experiment.tasks)}" if experiment.tasks else "none"
+        fix = (
+            f"leave it out{', or write tasks = []' if experiment.tasks else '; [next_item] sets what is trained here'}"
+        )
+        raise InputError(message, where=place(path, (given,)), fix=fix)
 
 
 def _check_names(experiment: Experiment, path: Path) -> None:

@@ -16,6 +16,8 @@ from motet.settings import settings
 Form = Literal["binary", "regression"]
 Owner = Literal["user", "item", "context"]
 FeatureForm = Literal["categorical", "numeric", "tags", "text", "vector"]
+NEXT = "next"
+"""The task of data without tasks, which happened on every row: that the user went on to this item."""
 OWNERS: tuple[Owner, ...] = ("user", "item", "context")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -229,6 +231,11 @@ class Schema:
             roles += sorted(set().union(*(columns_of(parse_condition(c)) for c in conditions)))
         roles += [column for reference in self.references for column in reference.columns.values()]
         return list(dict.fromkeys([*(role for role in roles if role), *self.features.of("context")]))
+
+
+def next_task(item: str) -> Task:
+    """Of the schema's column of items."""
+    return Task(name=NEXT, label=item, positive_when=f"`{item}` is not null")
 
 
 def seconds(duration: str) -> float:

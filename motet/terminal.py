@@ -120,9 +120,12 @@ def _as_mistake(error: Exception) -> InputError | None:
 
 def show(report: dict[str, Any]) -> None:
     """A report on the terminal: the sentence, the matrix of cells, the comparison."""
-    from motet.evaluate.console import baselines_table, cells_table, legend
+    from motet.evaluate.console import baselines_table, cells_table, legend, ranking_table
 
     out.print(f"\n{escape(report['sentence'])}\n", soft_wrap=True)
+    if not report["cells"] and report["ranking"]:
+        out.print(ranking_table(report))
+        return
     out.print(cells_table(report))
     out.print(escape(legend(report)))
     out.print(baselines_table(report))

@@ -144,11 +144,22 @@ def test_a_benchmarks_own_table_shows_models_from_best_to_worst_and_cells_withou
 
 
 def test_rankings_are_shown_by_scenario_and_model() -> None:
-    entry = {"scenario": "Toys", "model": "item-knn", "items": 11924, "users": 1412,
-             "hit@10": 0.09018, "ndcg@10": 0.0556757, "mrr": 0.045}  # fmt: skip
-    shown = tables.rankings({"split": "test", "seconds": 85.8, "machine": {"cores": 2}, "ranking": [entry]})
-    assert f"| Toys | {BASELINES['item-knn'].label} | 1,412 | 11,924 | 0.0902 | 0.0557 | 0.0450 |" in shown
-    assert "The test split, in 86 s; cores 2." in shown
+    figures = {"scenario": "Toys", "items": 11924, "users": 1412, "hit@10": 0.09018, "ndcg@10": 0.0556757, "mrr": 0.045}
+    none = dict.fromkeys(("hit@10", "ndcg@10", "mrr"))
+    found = {
+        "split": "test", "machine": {"cores": 2}, "threads": 1, "trainings": [{"seconds": 85.8, "epochs": 12.0}],
+        "ranking": [
+            figures | {"model": "item-knn", "std": none},
+            figures | {"model": "next-item", "std": {"hit@10": 0.001, "ndcg@10": 0.002, "mrr": 0.0031}},
+        ],
+        "published": [{"model": "SASRec", "scenario": "Toys", "recall@10": 0.0675, "ndcg@10": 0.0374}],
+    }  # fmt: skip
+    shown = tables.rankings(found)
+    assert f"| Toys | {BASELINES['item-knn'].label} | 0.0902 | 0.0557 | 0.0450 |" in shown
+    assert "| Toys | **Motet, next item** | 0.0902 ± 0.0010 | 0.0557 ± 0.0020 | 0.0450 ± 0.0031 |" in shown
+    assert "| Toys | published: SASRec | 0.0675 | 0.0374 | – |" in shown
+    assert "Toys 1,412 and 11,924." in shown
+    assert "with 1 thread: 12 epochs in 86 s; cores 2." in shown
     assert tables.rankings(None) == tables.NOT_YET
 
 

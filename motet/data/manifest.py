@@ -13,7 +13,7 @@ from motet.batch import SPLITS
 from motet.data.arrays import Numbers
 from motet.data.files import SourceFile, resolve, source_file
 from motet.errors import InputError
-from motet.schema import Scenario, Schema, Task
+from motet.schema import NEXT, Scenario, Schema, Task
 from motet.settings import fingerprint, plain
 from motet.version import VERSION
 
@@ -147,9 +147,9 @@ def count_cells(
 
 
 def cell_warnings(cells: list[CellCount]) -> list[str]:
-    """Cells of one class: they can be neither learnt nor judged there."""
+    """Cells of one class: they can be neither learnt nor judged there. `next` is positive by nature."""
     found = []
-    for cell in cells:
+    for cell in (cell for cell in cells if cell["task"] != NEXT):
         positives, observed = cell["positives"], cell["observed"]
         if observed and positives in {0, observed}:
             only = "negatives" if positives == 0 else "positives"

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from motet.evaluate.matrix import matrix
+from motet.evaluate.ranked import ranked
 from motet.evaluate.sentence import headline
 from motet.evaluate.words import (
     COMPARED,
@@ -29,6 +30,7 @@ from motet.evaluate.words import (
 
 STYLES: dict[str, str] = {"gain": "bold blue", "loss": "bold dark_orange", "tie": "", "unclear": "dim"}
 WIDE = 5  # more tasks than this leave the intervals to the page
+RANKING = ("hit@10", "ndcg@10", "mrr", "coverage@10")
 MACROS = ("auc", "gauc", "ne", "ece", "rmse")
 
 
@@ -73,6 +75,23 @@ def baselines_table(report: Report) -> Table:
         known = [(head.of(m), m) for m in rows_of(report, key)]
         for _, model in sorted(known, key=lambda pair: (pair[0] is None, -head.sign * (pair[0] or 0.0))):
             _add_model(table, label_of(model), group, model, model.get("seconds"))
+    return table
+
+
+def ranking_table(report: Report) -> Table:
+    """Where there are no cells: each scenario's slates, this run's and the baselines'."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("scenario", "model"):
+        table.add_column(name, style="bold" if name == "scenario" else "")
+    for name in (*RANKING, "users"):
+        table.add_column(metric_label(name), justify="right")
+    for group in ranked(report):
+        for place, model in enumerate(group.models):
+            where = "mean" if group.entry is None else plain(group.entry.get("scenario"))
+            figures = [number(model.figures.get(name), 4) for name in RANKING]
+            users = "" if group.entry is None or not model.ours else count(group.entry.get("users"))
+            style = "bold" if model.ours else ""
+            table.add_row(Text(where if place == 0 else ""), Text(model.label), *figures, users, style=style)
     return table
 
 

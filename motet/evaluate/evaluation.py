@@ -24,6 +24,7 @@ from motet.evaluate.plan import Evaluate
 from motet.evaluate.report import sentence
 from motet.evaluate.slates import Contender, Counted, Model, kept_ranking
 from motet.evaluate.slices import slices
+from motet.model.next_item import NextItemNetwork
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
 from motet.scoring.metrics import Floats
@@ -134,8 +135,7 @@ def _curves(judge: Judge, joint_RNT: Floats) -> list[dict[str, Any]]:
 
 def fusion(run: Run) -> list[dict[str, Any]]:
     """α of every cell, by voice."""
-    alpha_STV = run.network.alpha_STV()
-    if alpha_STV is None:
+    if isinstance(run.network, NextItemNetwork) or (alpha_STV := run.network.alpha_STV()) is None:
         return []
     return [
         {

@@ -22,6 +22,7 @@ class Evaluate:
     presets: tuple[str, ...] = ("lstm-fusion",)
     ranking_users: int = 200  # per scenario and kind; 0: no ranking
     ranking_pairs: int = 2_000_000  # candidates scored for ranking in all; fewer users when it would be more
+    next_item_rows: int = 0  # without tasks: judged rows of each scenario, at most; 0: all
     relevant_task: dict[str, str] = field(default_factory=dict)  # by kind; default: its first binary task
     importance_rows: int = 2500  # judged rows in which groups of inputs are shuffled, at most; 0: no importance
     importance_repeats: int = 1  # times that each group is shuffled
@@ -34,7 +35,7 @@ class Evaluate:
             raise ValueError("should be at least 1")
         return value
 
-    @field_validator("ranking_users", "ranking_pairs", "importance_rows", "workers")
+    @field_validator("ranking_users", "ranking_pairs", "next_item_rows", "importance_rows", "workers")
     @classmethod
     def _not_negative(cls, value: int) -> int:
         if value < 0:

@@ -46,6 +46,8 @@ def headline(report: Report) -> Headline:
 
 def sentence(report: Report) -> str:
     """What was reached, against the controls, the best baseline and the ceilings, and where sharing helped or hurt."""
+    if not rows_of(report, "cells") and rows_of(report, "ranking"):
+        return f"{_found(report)}. {_noise(report)}".strip()
     sentences = [f"{_reached(report)}; {_sharing(report)}.", _ceilings(report), _noise(report)]
     return " ".join(text for text in sentences if text)
 
@@ -61,6 +63,35 @@ def _reached(report: Report) -> str:
         return f"{opening} no cell has enough positives and negatives for a macro average"
     beside, ahead = _others(report, head, value)
     return f"{opening} the joint model reaches a {head.name} of {number(value)}{beside}{ahead}"
+
+
+def _found(report: Report) -> str:
+    """Where there are no cells: how often the next item stands in the first ten, averaged over scenarios."""
+    (_, ours), *rivals = [(label, mean) for label, mean in next_items(report) if mean is not None]
+    split = report.get("split") or "test"
+    which = "held-out rows" if split == "test" else f"rows of the {plain(split)} split"
+    told = f"Of {count(report.get('rows'))} {which} the model has the item among its first ten in {_share(ours)}"
+    if not rivals:
+        return told
+    label, best = max(rivals, key=lambda rival: rival[1])
+    how = "the best baseline" if best <= ours else "the best baseline is ahead"
+    return f"{told}; {how}, {label}, in {_share(best)}"
+
+
+def next_items(report: Report) -> list[tuple[str, float | None]]:
+    """Label and hit@10, averaged over scenarios: of the run, then of each baseline."""
+    found: dict[str, list[float]] = {plain(report.get("preset")): []}
+    for label, entry in [
+        *((plain(report.get("preset")), entry) for entry in rows_of(report, "ranking")),
+        *((label_of(entry), entry) for entry in rows_of(report, "ranking_baselines")),
+    ]:
+        if (hit := finite(entry.get("hit@10"))) is not None:
+            found.setdefault(label, []).append(hit)
+    return [(label, sum(hits) / len(hits) if hits else None) for label, hits in found.items()]
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
 
 
 def _others(report: Report, head: Headline, value: float) -> tuple[str, str]:

@@ -46,11 +46,14 @@ class CausalBlock(nn.Module):
         )
         self.dropout = Dropout(dropout)
 
-    def forward(self, x_PD: Tensor, packing: Packing) -> Tensor:
-        """Padding stands at the end, so the causal mask alone keeps it from every real position."""
+    def forward(self, x_PD: Tensor, packing: Packing, bias_HLL: Tensor | None = None) -> Tensor:
+        """Padding stands at the end, so the causal mask alone keeps it from every real position.
+
+        A bias is added to the attention logits, and masks what is later itself.
+        """
         qkv = packing.pad(self.qkv(self.norm(x_PD)))
         q, k, v = (_heads(part, self.heads) for part in qkv.chunk(3, -1))
-        mixed = nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = nn.functional.scaled_dot_product_attention(q, k, v, bias_HLL, is_causal=bias_HLL is None)
         x_PD = x_PD + self.dropout(self.out(packing.pack(_join(mixed))))
         return x_PD + self.dropout(self.feed(x_PD))
 

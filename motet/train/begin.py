@@ -32,7 +32,7 @@ def check_learnable(data: Rows) -> None:
         f"there is nothing to tell apart: in train no task has two different labels ({', '.join(told)})",
         where="tasks",
         fix="log what was shown and not taken too, as rows with label 0, or add a task such as a rating; "
-        "for baselines on sequences of positives see `python -m benchmarks.amazon3` in the repository",
+        "or write tasks = [] at the top: the next item of each user's sequence is learnt then",
     )
 
 

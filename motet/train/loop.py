@@ -102,7 +102,7 @@ def train(
     the same weights, bit for bit, at the number of threads it began with.
     """
     saved = checkpoint.load(folder / "checkpoint") if folder else None
-    threads = runtime.use_threads(_threads(how, saved))
+    threads = runtime.use_threads(threads_of(how, saved))
     place = _place(how, saved)
     network.to(place.device)
     index = network.task_index
@@ -190,7 +190,7 @@ def _is_due(step: int, per_epoch: int, evaluations: int) -> bool:
     return step * evaluations // per_epoch > (step - 1) * evaluations // per_epoch
 
 
-def _threads(how: Train, saved: checkpoint.Checkpoint | None) -> int:
+def threads_of(how: Train, saved: checkpoint.Checkpoint | None) -> int:
     """As many as asked for; a training that goes on keeps the number it began with: its sums depend on it."""
     if saved is None:
         return how.threads

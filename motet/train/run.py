@@ -22,11 +22,12 @@ from safetensors import SafetensorError
 from motet.data.dataset import Dataset
 from motet.errors import InputError
 from motet.model.kinds import Trainable, build
+from motet.model.next_item import NextItem, NextItemNetwork
 from motet.model.ranker import Model
 from motet.scoring.calibrate import Calibration
 from motet.settings import parse, plain, write_json
 from motet.train.loop import Outcome, Train
-from motet.train.weights import read_network, write_weights
+from motet.train.weights import read_network, read_next_item, write_weights
 from motet.version import VERSION
 
 FORMAT = "motet-run/1"
@@ -39,7 +40,7 @@ class Run:
 
     folder: Path
     data: Dataset
-    network: Trainable
+    network: Trainable | NextItemNetwork
     model: Model
     train: Train
     calibration: Calibration
@@ -89,6 +90,19 @@ def save_run(
     write_json(folder / "run.json", {"format": FORMAT, "version": VERSION, **settings, "training": training})
 
 
+def save_next_item(
+    folder: Path, *, network: NextItemNetwork, how: NextItem, train: Train, outcome: Outcome, ndcg: float
+) -> None:
+    """The same of the next-item model, whose probabilities are not calibrated; `run.json` last."""
+    write_weights(folder, network)
+    write_json(folder / "calibration.json", Calibration.identity(network.scenarios, ["binary"]).to_dict())
+    training = {key: value for key, value in asdict(outcome).items() if key not in ("log", "macro_ne")}
+    shares = None if network.neighbours is None else [round(w, 2) for w in network.neighbours.share_S.tolist()]
+    training |= {"macro_ne": None, "ndcg@10": ndcg, "shares": shares}
+    settings = {"next_item": plain(how), "train": plain(train), "model": {"preset": network.name}}
+    write_json(folder / "run.json", {"format": FORMAT, "version": VERSION, **settings, "training": training})
+
+
 def load_run(folder: Path, table: str = "fp32") -> Run:
     """The run of that folder; an `InputError` when it is not one, is unfinished or damaged, or its data has changed.
 
@@ -97,7 +111,11 @@ def load_run(folder: Path, table: str = "fp32") -> Run:
     with readable(folder):
         facts, data, model = opened(folder)
         train, prepared = parse(Train, facts["train"]), read_json(folder, "prepared")
-        network = read_network(folder, data.layout, data.counts_V, model, table)
+        network: Trainable | NextItemNetwork
+        if "next_item" in facts:
+            network = read_next_item(folder, data.layout.history_length, parse(NextItem, facts["next_item"]))
+        else:
+            network = read_network(folder, data.layout, data.counts_V, model, table)
         calibration = Calibration.from_dict(read_json(folder, "calibration"))
         start = folder.resolve() / prepared["from"] if "from" in prepared else None
         return Run(folder, data, network, model, train, calibration, facts, start, _scratch(facts))

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from motet.batch import Layout
 from motet.model.held import HeldTable
 from motet.model.inputs import InputLayer
 from motet.model.kinds import Trainable, build
+from motet.model.neighbour_share import NeighbourShare
+from motet.model.next_item import NextItem, NextItemNetwork
 from motet.model.ranker import Model
 from motet.settings import atomic_file
 
@@ -17,7 +19,7 @@ FILE = "model.safetensors"
 _ROWS = 1 << 16  # rows of a table that are read at a time
 
 
-def write_weights(folder: Path, network: Trainable) -> None:
+def write_weights(folder: Path, network: Trainable | NextItemNetwork) -> None:
     """The network's weights as a file of the run folder."""
     weights = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     with atomic_file(folder / FILE) as file:
@@ -38,6 +40,20 @@ def read_network(folder: Path, layout: Layout, counts_V: Tensor, model: Model, t
                 layer.add_module("table", _held(folder / FILE, f"{name}.table", rows, dim, table))
                 names -= {f"{name}.table.weight", f"{name}.table.say_V"}
         network.load_state_dict({name: stored.get_tensor(name) for name in names})
+    return network.eval()
+
+
+def read_next_item(folder: Path, length: int, how: NextItem) -> NextItemNetwork:
+    """The next-item network of a run folder, to be asked and not trained; catalogues lie with its weights."""
+    found = load_file(folder / FILE)
+    scenarios = range(sum(name.startswith("catalogue_") for name in found))
+    catalogues = [(found[f"catalogue_{s}"], found[f"count_{s}"]) for s in scenarios]
+    network = NextItemNetwork(catalogues, len(found["item.weight"]), length, how)
+    if how.neighbours:
+        network.neighbours = NeighbourShare(
+            *(found[f"neighbours.{x}"] for x in ("item_IK", "similarity_IK", "share_S"))
+        )
+    network.load_state_dict(found)
     return network.eval()
 
 

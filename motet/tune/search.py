@@ -114,6 +114,9 @@ class Search:
             what = f"{baseline!r} chooses its settings itself, on valid" if known else f"unknown baseline {baseline!r}"
             raise InputError(what, where="--baseline", fix=fix)
         experiment = stages.read(config, changes)
+        if not experiment.tasks:
+            fix = "train a few settings of [next_item] and compare their valid ndcg@10"
+            raise InputError("a search is judged on cells, and without tasks there are none", where="tasks", fix=fix)
         return cls(config, changes, folder, prepared, baseline, experiment,
                    stages.prepare(experiment, config.parent, prepared, progress=say))  # fmt: skip
 

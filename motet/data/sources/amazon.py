@@ -3,8 +3,7 @@
 `NAME.user_sequence.txt` has one user a line, the items in time order; `NAME.item_keywords.txt` one item a line with
 keyword tokens. The category is the scenario. There are no time stamps: the time of an event is its position in the
 user's sequence of that category, an order index that means nothing across users or categories. Every event is a
-positive of the one task `interact`: what can be measured is full ranking on the left-out last items, which
-`python -m benchmarks.amazon3` does with the baselines; there is nothing that `motet train` could tell apart.
+positive, so there are no tasks: what is learnt and measured is the next item.
 """
 
 from pathlib import Path
@@ -38,12 +37,12 @@ def read(folder: Path) -> RawTables:
 
 
 def schema_toml(folder: Path) -> str:
-    """One task, `interact`, always 1; leave-last-out per user and category."""
+    """No tasks; leave-last-out per user and category."""
     comment = (
         "Amazon 2014 5-core sequences; the scenario is the category.\nTime is the position in the user's sequence."
-        "\nAll rows are positives: to prepare and to rank by baselines (python -m benchmarks.amazon3), not to train on."
+        "\nAll rows are positives: the next item is what is learnt."
     )
-    return header("amazon", folder, comment) + _BODY
+    return header("amazon", folder, comment, "tasks = []") + _BODY
 
 
 def _events(file: Path) -> pl.DataFrame:
@@ -52,7 +51,7 @@ def _events(file: Path) -> pl.DataFrame:
     frame = frame.with_columns(position=pl.int_ranges(0, pl.col("item_id").list.len()))
     name = file.name.split(".", 1)[0]
     frame = frame.filter(pl.col("item_id").list.len() > 0).explode("item_id", "position")
-    return frame.with_columns(category=pl.lit(name), interact=pl.lit(1, pl.Int8))
+    return frame.with_columns(category=pl.lit(name))
 
 
 def _keywords(files: list[Path]) -> pl.DataFrame:
@@ -77,10 +76,6 @@ item = "item_id"
 time = "position"
 scenario = "category"
 
-[[tasks]]
-name = "interact"
-label = "interact"
-
 [features.item]
 keywords = { form = "tags", separator = "|" }
 category = { form = "tags", separator = "|" }
@@ -90,6 +85,7 @@ title = "text"
 by = "leave_last_out"
 
 [history]
+length = 50
 per_scenario = true  # the order index of one category says nothing about another's
 
 [running]

@@ -36,9 +36,9 @@ def missing(reader: str, expected: str, folder: Path) -> InputError:
     return InputError(f"no file that reader {reader!r} knows", where=str(folder), fix=f"it expects {expected}")
 
 
-def header(reader: str, folder: Path, comment: str) -> str:
-    """The first lines of a reader's motet.toml."""
-    lines = [f"# {line}" for line in comment.strip().splitlines()]
+def header(reader: str, folder: Path, comment: str, *keys: str) -> str:
+    """The first lines of a reader's motet.toml; `keys` stand above all sections."""
+    lines = [*(f"# {line}" for line in comment.strip().splitlines()), *keys]
     return "\n".join([*lines, "", "[tables]", f"impressions = {json.dumps(str(folder))}", f'reader = "{reader}"', ""])
 
 
