@@ -78,6 +78,7 @@ class ForeignTraining:
         told = dict(self.settings)
         options = ["--model", self.model, "--seed", self.seed, "--dropout", told["dropout"], "--tasks", *self.tasks]
         options += ["--no-ids"] if told["no_ids"] else []
+        options += ["--epochs", told["epochs"]] if "epochs" in told else []
         command = [self.python, "-m", "benchmarks.peer_models", rows, scores, *options]
         done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True, env=_alone())
         if done.returncode:

@@ -240,7 +240,7 @@ def run(args: argparse.Namespace) -> None:
     data = data.without(data.large) if args.no_ids else data
     peer = PEERS[package][0](kind, data, How(args.seed, args.lr, args.dropout))
     started = time.monotonic()
-    epochs = fit(peer, data, seed=args.seed, epochs=EPOCHS, judged=JUDGED, patience=PATIENCE)
+    epochs = fit(peer, data, seed=args.seed, epochs=args.epochs, judged=JUDGED, patience=PATIENCE)
     seconds = time.monotonic() - started
     scores = {split: peer.predict(split).astype(np.float32) for split in ("valid", "test")}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
@@ -260,6 +260,7 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--dropout", type=float, default=0.0)
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="at most")
     parser.add_argument("--no-ids", action="store_true", help="without users, items and other fields of many values")
     arguments = parser.parse_args()
     if arguments.data is None:

@@ -87,7 +87,7 @@ class Peers:
             seen, rate = ~np.isnan(y), self.base_rates_ST[s, t]
             y, p = y[seen].astype(np.float64), p[seen].astype(np.float64)
             if self.binary[t] and min(y.sum(), (1 - y).sum()) >= FEWEST and 0 < rate < 1:
-                found.append(_cross_entropy(y, p) / _cross_entropy(np.array([rate, 1 - rate]), rate))
+                found.append(_cross_entropy(y, p) / _cross_entropy(np.array([rate]), rate))
             elif not self.binary[t] and len(y) >= FEWEST:
                 found.append(np.sum((y - p) ** 2) / np.sum((y - rate) ** 2))
         return float(np.mean(found)) if found else 0.0

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import market
+from benchmarks import market, peer_models
 from benchmarks.common import Benchmark, write_config
 from benchmarks.contest import Played, play
 from benchmarks.entrants import OURS, THEIRS, Entrant, baselines, ours
@@ -40,14 +40,15 @@ from motet.terminal import explained, steps
 
 DEFAULT = "motet"
 BUDGET = (
-    "up to {trials} settings of networks, chosen by the macro ne of valid after calibration, with the first seed: of "
-    "ours and of solo (in each cell) learning rate × 1 or 1/2 and dropout × 1 or 1/3; of peers dropout 0.3 or 0 and "
+    "at most {trials} settings of a network, chosen by the macro ne of valid after calibration, with the first seed: "
+    "of ours and of solo (in each cell) learning rate × 1 or 1/2 and dropout × 1 or 1/3; of peers dropout 0.3 or 0 and "
     "with or without ids of fields with 255 values or more; boosting trees of 7, 15, 31 or 63 leaves; other baselines "
     "four ridges or strengths"
 )
 STOPPING = (
-    "all networks by the macro ne of valid, judged twice an epoch, the best weights kept: ours at most 6 epochs and 3 "
-    "evaluations of patience, peers 15 and 4; boosting by the log loss of valid, 10 rounds"
+    "all networks by the macro ne of valid, judged twice an epoch, the best weights kept: ours after at most {ours} "
+    "epochs or {patience} evaluations without a better one, peers {theirs} and {their_patience}; boosting by the log "
+    "loss of valid, 10 rounds"
 )
 INPUTS = (
     "ids, tags, numbers and running counts, scenario, kind and the user's last items, whose ids the peers average; "
@@ -84,20 +85,22 @@ class Plan:
     theirs: Sequence[Mapping[str, Any]] = THEIRS
     models: tuple[str, ...] = ()  # empty: all
     resamples: int = 1000
+    epochs: int | None = None  # of our networks; None: as the settings say
     final: bool = False
 
 
-QUICK = (DEFAULT, "mmoe", "pooled", "solo", "popularity", "target-encoding-running", "logistic", "boosting",
-         "torch-rechub/mmoe", "deepctr-torch/mmoe", "fuxictr/mmoe")  # fmt: skip
+QUICK = ("mmoe", "solo", "popularity", "target-encoding-running", "boosting", "torch-rechub/mmoe", "deepctr-torch/mmoe",
+         "fuxictr/mmoe")  # fmt: skip
+QUICK_EPOCHS = 2
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    """As the command line says; `--quick`: one seed, one short window, nothing tuned, fewer models."""
+    """As the command line says; `--quick`: one seed, one short window, two epochs, nothing tuned, fewer models."""
     plan = Plan(models=tuple(args.models or ()), final=args.final)
     if args.quick:
-        models = plan.models or QUICK
-        one = replace(plan, seeds=1, ours=OURS[:1], theirs=THEIRS[:1], models=models, resamples=300)
-        return replace(one, shares=tuple(shares(1, DATA[args.data].quick_share)))
+        short = {"epochs": QUICK_EPOCHS, "theirs": ({**THEIRS[0], "epochs": QUICK_EPOCHS},), "ours": OURS[:1]}
+        share = DATA[args.data].quick_share
+        return replace(plan, seeds=1, shares=(share,), models=plan.models or QUICK, resamples=300, **short)
     tried = {"ours": OURS[: args.trials], "theirs": THEIRS[: args.trials]}
     return replace(plan, seeds=args.seeds, shares=tuple(shares(args.windows)), **tried)
 
@@ -109,7 +112,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     how = Evaluate(split="test" if plan.final else "valid", seeds=plan.seeds, resamples=plan.resamples)
     data, work = DATA[args.data], args.work / "quality" / name
     split = args.split or data.splits[0]
-    changes = {"split.by": split} if data.reader and split != data.splits[0] else {}
+    changes: dict[str, Any] = {"split.by": split} if data.reader and split != data.splits[0] else {}
+    changes |= {} if plan.epochs is None else {"train.epochs": plan.epochs}
     kept, python = Kept(work / "kept"), args.peers / "bin" / "python"
     table: dict[str, list[Play]] = {}
     facts = []
@@ -132,7 +136,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "windows": facts,
         "macro_tasks": data.macro_tasks,
         "budget": BUDGET.format(trials=len(plan.ours)),
-        "stopping": STOPPING,
+        "quick": args.quick,
+        "stopping": _stopping(plan, found[0]),
         "inputs": INPUTS,
         "failed": [one.name for one in entrants if one.name not in {row["model"] for row in rows}],
         "peers_from": None if python.exists() else MAKE,
@@ -140,6 +145,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         "machine": runtime.machine(),
         "seconds": round(time.monotonic() - started, 1),
     }
+
+
+def _stopping(plan: Plan, window: Window) -> str:
+    train, theirs = window.experiment.train, plan.theirs[0].get("epochs", peer_models.EPOCHS)
+    told = {"ours": train.epochs, "patience": train.patience, "theirs": theirs}
+    return STOPPING.format(**told, their_patience=peer_models.PATIENCE)
 
 
 def name_of(args: argparse.Namespace) -> str:
@@ -233,7 +244,7 @@ def show(found: Mapping[str, Any]) -> None:
 
 
 def arguments() -> argparse.ArgumentParser:
-    quick = "one seed, one short window, nothing tuned, fewer models; below a minute"
+    quick = "one seed, one short window, two epochs, nothing tuned, fewer models; below a minute"
     parser = options(__doc__, quick=quick)
     parser.add_argument("--data", choices=[*DATA, AMAZON], required=True)
     parser.add_argument("--folder", type=Path, help="of real data; default: ../shared/data/NAME beside the repository")

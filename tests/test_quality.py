@@ -245,16 +245,18 @@ def everything_is_done(works: Any, kept: Kept, **more: Any) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_every_package_has_learnt_something(tmp_path: Path) -> None:
+def test_every_package_has_learnt_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if not PEERS.exists():
         pytest.skip(f"needs {quality.MAKE}")
+    monkeypatch.setattr(quality, "QUICK_EPOCHS", 8)
     models = ["torch-rechub/mmoe", "torch-rechub/esmm", "deepctr-torch/mmoe", "fuxictr/mmoe"]
     found = table(tmp_path, "--models", *models)
     rows = {row["model"]: row for row in found["table"]}
     assert found["failed"] == []
     assert set(rows) == {"motet", *models}
     assert all(row["macro_auc"] > 0.55 for row in rows.values())
-    assert max(rows["torch-rechub/esmm"]["cells"]) < max(rows["motet"]["cells"])
+    told = {cell["task"] for cell in rows["torch-rechub/esmm"]["matrix"]}
+    assert told == {"click", "purchase"}  # the market's chain
     assert rows["fuxictr/mmoe"]["package"].startswith("fuxictr 2")
     assert rows["deepctr-torch/mmoe"]["peak_rss_mb"] > 100
 
