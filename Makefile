@@ -8,7 +8,8 @@ READY := $(VENV)/.ready
 .PHONY: demo examples test check bench bench-peers bench-quality setup clean
 
 BENCHMARKS := throughput prepare scaling memory scoring metrics predict serve from_lightgbm
-QUALITY := kuairand ml100k "ml100k --split time" "market --size small" "market --size medium" "market --size large" amazon3
+QUALITY := kuairand ml100k "ml100k --split time" "market --size small" \
+  "market --size medium --windows 1" "market --size large --windows 1 --trials 1" amazon3
 EXAMPLES := ecommerce social voice
 
 demo: setup  ## data, training, the matrix of cells, slates and a report in about two minutes

@@ -5,6 +5,7 @@ every cell for itself, half the learning rate or a third of the dropout; the pee
 without ids of many values; boosting four sizes of a tree, other baselines as many ridges or prior strengths.
 """
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from motet import runtime
 from motet.baselines import BASELINES, Baselines, fit
 from motet.baselines.boosting import Boost, Boosting
 from motet.data.dataset import Dataset
+from motet.errors import InputError
 from motet.evaluate.jobs import Job, Work, trainable_cells
 from motet.evaluate.kept import Kept, Scored, key_of
 from motet.model.presets import presets
@@ -66,7 +68,12 @@ class Watched:
         return self.work.done(kept) and kept.figures(self.key) is not None
 
     def run(self, kept: Kept) -> None:
-        self.work.run(kept)
+        """A model that cannot be had of this data, a chain without two tasks for instance, says so and is left out."""
+        try:
+            self.work.run(kept)
+        except InputError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            return
         kept.write_figures(self.key, [{"peak_rss_mb": round(runtime.peak_rss_mb())}])
 
 

@@ -12,12 +12,14 @@ import pytest
 
 from benchmarks import exported, foreign, quality
 from benchmarks.contest import Played, play
+from benchmarks.entrants import Watched
 from benchmarks.peer_rows import Batches, read
 from benchmarks.standings import Play, Standings, entry
 from benchmarks.windows import Window, windows
 from motet.batch import UNKNOWN
 from motet.data.dataset import Dataset
 from motet.data.sources.market import Market
+from motet.errors import InputError
 from motet.evaluate.kept import Kept, Scored, key_of
 from motet.evaluate.plan import Evaluate
 from motet.evaluate.verdict import VERDICTS
@@ -110,6 +112,19 @@ def test_the_setting_that_is_best_on_valid_is_taken_for_all_seeds(two: list[Wind
 def test_an_entrant_that_failed_is_left_out(two: list[Window], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.contest.run_jobs", lambda works, kept, **more: None)
     assert play(two[0], [Guesser()], Kept(tmp_path), 1, silent) == {}
+
+
+def test_a_model_that_cannot_be_had_of_the_data_says_so_and_leaves_nothing(
+    two: list[Window], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Impossible(Guess):
+        def run(self, kept: Kept) -> None:
+            raise InputError("no task comes after another")
+
+    work = Watched(Impossible(two[0].data.folder, 0, (1.0, 1.0)))
+    work.run(Kept(tmp_path))
+    assert "no task comes after another" in capsys.readouterr().err
+    assert not work.done(Kept(tmp_path))
 
 
 # Figures.
