@@ -27,7 +27,19 @@ def table(found: Found) -> str:
          count(row["peak_rss_mb"])]
         for row in found["table"]
     ]  # fmt: skip
-    return "\n\n".join([_lines(head, lines), *_sentences(found), _how(found)])
+    return "\n\n".join([_lines(head, lines), *_sentences(found), _cells(found), _how(found)])
+
+
+def _cells(found: Found) -> str:
+    """The default in every cell."""
+    ours = next(row for row in found["table"] if row["model"] == DEFAULT)
+    head = ["cell of the default", "metric", "value", "± seeds, windows", "Δ to solo", "verdict in each window"]
+    lines = [
+        [f"{cell['scenario']} × {cell['task']}", cell["metric"].replace("_", " "), number(cell["value"]),
+         number(cell["std"]), signed(cell["delta"]), ", ".join(map(str, cell["verdicts"])) or "–"]
+        for cell in ours["matrix"]
+    ]  # fmt: skip
+    return _lines(head, lines)
 
 
 def _sentences(found: Found) -> list[str]:
@@ -69,7 +81,7 @@ def _how(found: Found) -> str:
     peers = f" Without other packages (`{found['peers_from']}`)." if found["peers_from"] else ""
     machine = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
     return (
-        f"The {found['split']} split (by {found['split_by']}), {found['seeds']} seeds of what is random, windows: "
+        f"The {found['split']} split (by {found['split_by']}), seeds of what is random: {found['seeds']}; windows: "
         f"{windows}. Budget: {found['budget']}. Stopped: {found['stopping']}. Inputs: {found['inputs']}."
         f"{failed}{peers} Measured in {number(found['seconds'], 0)} s; {machine}."
     )

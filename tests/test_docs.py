@@ -164,10 +164,12 @@ def fair(model: str, auc: float, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
+CELL = {"scenario": "night", "task": "click", "metric": "auc", "value": 0.81, "std": 0.01, "delta": -0.004,
+        "verdicts": ["tie", "unclear"]}  # fmt: skip
 FAIR: dict[str, Any] = {
     "table": [
         fair("torch-rechub/esmm", 0.9, group="peer", package="torch-rechub 0.9.0", cells=[2]),
-        fair("motet", 0.8, behind_default=None),
+        fair("motet", 0.8, behind_default=None, matrix=[CELL]),
         fair("boosting", 0.795, group="baseline", package="lightgbm 4", verdicts=None),
         fair("pooled", 0.7, group="control"),
     ],
@@ -184,6 +186,7 @@ def test_the_fair_table_marks_models_of_some_cells_and_does_not_compare_the_defa
     assert "The default is above all 2 others; beyond chance above 1 of 2" in shown
     assert "75 % of 4 cells are a gain or a tie" in shown
     assert "90 % of the log, 4,170 rows judged" in shown
+    assert "| night × click | auc | 0.810 | 0.010 | −0.004 | tie, unclear |" in shown
 
 
 def test_the_fair_table_says_who_is_above_the_default_and_how_far_the_oracle_is() -> None:
