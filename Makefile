@@ -5,9 +5,11 @@ PEERS := .venv-peers
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo examples test check bench bench-peers setup clean
+.PHONY: demo examples test check bench bench-peers bench-quality setup clean
 
 BENCHMARKS := throughput prepare scaling memory scoring metrics predict serve from_lightgbm contended
+QUALITY := kuairand ml100k "ml100k --split time" "market --size small" \
+  "market --size medium --windows 1" "market --size large --windows 1 --trials 1" amazon3
 EXAMPLES := ecommerce social voice
 
 demo: setup  ## data, training, the matrix of cells, slates and a report in about two minutes
@@ -34,7 +36,11 @@ bench: setup bench-peers  ## every measurement of speed and memory into benchmar
 	mv benchmarks/results/.profile benchmarks/results/profile.json
 	$(BIN)/python docs/tables.py
 
-bench-peers: $(PEERS)/.ready  ## the packages that throughput is compared with, in an environment of their own
+bench-quality: setup bench-peers  ## every fair table of models, on real data and the market: many hours, and goes on where it was stopped
+	for data in $(QUALITY); do $(BIN)/python -m benchmarks.quality --keep --data $$data || exit 1; done
+	$(BIN)/python docs/tables.py
+
+bench-peers: $(PEERS)/.ready  ## the packages that we are compared with, in an environment of their own
 
 $(PEERS)/.ready: constraints.txt benchmarks/peers.txt
 	$(PYTHON) -m venv $(PEERS)

@@ -189,12 +189,14 @@ def _row(*cells: str) -> str:
 
 def blocks() -> dict[str, Callable[[], str]]:
     """Every generated block by name."""
+    import quality
     from reference import reference
     from speed import BLOCKS
 
     found = results()
     figures = {name: partial(detail, name, found) for name in BENCHMARKS}
     figures |= {name: partial(_told, maker, name) for name, maker in BLOCKS.items()}
+    figures |= {name: partial(_told, quality.table, name) for name in map("quality-{}".format, quality.NAMES)}
     return {
         "results": partial(overview, found),
         "results-table": partial(models_table, found),

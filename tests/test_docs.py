@@ -29,6 +29,7 @@ from motet.settings import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
+import quality  # noqa: E402
 import reference  # noqa: E402
 import tables  # noqa: E402
 
@@ -161,6 +162,50 @@ def test_rankings_are_shown_by_scenario_and_model() -> None:
     assert "Toys 1,412 and 11,924." in shown
     assert "with 1 thread: 12 epochs in 86 s; cores 2." in shown
     assert tables.rankings(None) == tables.NOT_YET
+
+
+def fair(model: str, auc: float, **changes: Any) -> dict[str, Any]:
+    """A row of the fair table."""
+    verdicts = {"gain": 1, "tie": 2, "loss": 0, "unclear": 1}
+    row = {"model": model, "group": "preset", "package": None, "macro_auc": auc, "std": 0.002, "log_loss": 0.41,
+           "behind_default": {"mean": 0.8 - auc, "low": 0.79 - auc, "high": 0.81 - auc}, "macro_auc_all_tasks": 0.84,
+           "ece": 0.03, "cells": [4], "informed_share": None, "verdicts": verdicts, "seconds": 8.0, "peak_rss_mb": 410,
+           "by_window": [{"verdicts": verdicts}], "matrix": []}  # fmt: skip
+    return row | changes
+
+
+CELL = {"scenario": "night", "task": "click", "metric": "auc", "value": 0.81, "std": 0.01, "delta": -0.004,
+        "verdicts": ["tie", "unclear"]}  # fmt: skip
+FAIR: dict[str, Any] = {
+    "table": [
+        fair("torch-rechub/esmm", 0.9, group="peer", package="torch-rechub 0.9.0", cells=[2]),
+        fair("motet", 0.8, behind_default=None, matrix=[CELL]),
+        fair("boosting", 0.795, group="baseline", package="lightgbm 4", verdicts=None),
+        fair("pooled", 0.7, group="control"),
+    ],
+    "split": "valid", "split_by": "time", "seeds": 3, "windows": [{"share": 0.9, "judged": 4170}],
+    "macro_tasks": ["click"], "budget": "two settings", "stopping": "early", "inputs": "ids", "failed": [],
+    "peers_from": None, "conflict_cell": None, "machine": {"cores": 2}, "seconds": 100.0,
+}  # fmt: skip
+
+
+def test_the_fair_table_marks_models_of_some_cells_and_does_not_compare_the_default_with_them() -> None:
+    shown = quality.table(FAIR)
+    assert "| torch-rechub 0.9.0: esmm (2 of 4 cells) | 0.9000 |" in shown
+    assert "| **Motet, the default** | 0.8000 | 0.0020 | – | 0.4100 | 0.0300 | 1, 2, 1, 0 | 8.0 | 410 |" in shown
+    assert "The default is above all 2 others; beyond chance above 1 of 2" in shown
+    assert "75 % of 4 cells are a gain or a tie" in shown
+    assert "90 % of the log, 4,170 rows judged" in shown
+    assert "| night × click | auc | 0.810 | 0.010 | −0.004 | tie, unclear |" in shown
+
+
+def test_the_fair_table_says_who_is_above_the_default_and_how_far_the_oracle_is() -> None:
+    rows = [fair("ple", 0.81, informed_share=0.9), fair("motet", 0.8, informed_share=0.85, behind_default=None)]
+    shown = quality.table(FAIR | {"table": rows, "failed": ["fuxictr/mmoe"], "peers_from": "make bench-peers"})
+    assert "Above the default: preset `ple`" in shown
+    assert "85 % of the way to the informed oracle on the macro ne, the best other 90 % (preset `ple`)" in shown
+    assert "Failed: fuxictr/mmoe." in shown
+    assert "Without other packages (`make bench-peers`)" in shown
 
 
 # Links.

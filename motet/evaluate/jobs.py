@@ -81,25 +81,30 @@ class Work(Protocol):
 
 
 def run_jobs(
-    jobs: Iterable[Work], kept: Kept, *, workers: int = 0, progress: Callable[[int, int], None] | None = None
-) -> None:
-    """All jobs, in this order: the largest should come first; what is kept is not done again."""
+    jobs: Iterable[Work], kept: Kept, *, workers: int = 0, fresh: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:  # fmt: skip
+    """All jobs, in this order: the largest should come first; what is kept is not done again.
+
+    With `fresh` each has a process for itself, whose memory is then its own.
+    """
     wanted = list({job.key: job for job in jobs}.values())
     missing = [job for job in wanted if not job.done(kept)]
     done = len(wanted) - len(missing)
     if progress and wanted:
         progress(done, len(wanted))
-    for finished in _side_by_side(missing, kept, workers):
+    for finished in _side_by_side(missing, kept, workers, fresh):
         if progress:
             progress(done + finished, len(wanted))
 
 
-def _side_by_side(jobs: list[Work], kept: Kept, workers: int) -> Iterator[int]:
+def _side_by_side(jobs: list[Work], kept: Kept, workers: int, fresh: bool) -> Iterator[int]:
     """Does them and tells how many are done; the first that fails stops the others."""
     if not jobs:
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers or runtime.cores(), len(jobs)), mp_context=context) as pool:
+    count, each = min(workers or runtime.cores(), len(jobs)), 1 if fresh else None
+    with ProcessPoolExecutor(count, mp_context=context, max_tasks_per_child=each) as pool:
         with runtime.without_main():
             futures = [pool.submit(job.run, kept) for job in jobs]
         try:
