@@ -1,7 +1,7 @@
 """A named data set prepared once, and rankers judged on its valid split: what comparisons of trainings share."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--work", type=Path, default=Path("benchmarks/.work"), help="prepared folders")
 
 
-def prepared(args: argparse.Namespace) -> tuple[stages.Experiment, Judged]:
-    """The experiment as its reader writes it, and the data, prepared where it is not yet."""
+def prepared(
+    args: argparse.Namespace, changes: Mapping[str, Any] | None = None
+) -> tuple[stages.Experiment, Judged]:  # fmt: skip
+    """The experiment as its reader writes it with those changes, and the data, prepared where it is not yet."""
     name, folder = args.data, args.folder or Path("../shared/data") / args.data
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder), fix="name where the data lies with --folder")
     config = args.work / name / "motet.toml"
     config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text(READERS[BENCHMARKS[name].reader or name].schema_toml(folder.resolve()), encoding="utf-8")
-    experiment = stages.read(config)
-    data = stages.prepare(experiment, config.parent, args.work / name / "judged")
+    experiment = stages.read(config, changes)
+    data = stages.prepare(experiment, config.parent, args.work / name / "judged", force=True)
     return experiment, Judged(data, BENCHMARKS[name])
 
 

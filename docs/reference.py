@@ -63,7 +63,10 @@ UNCOMMENTED = {
     ("columns", "item"): "the item's key",
     ("columns", "kind"): "the item's kind, a column of the items table",
     ("columns", "request"): "rows of one request are one slate; carried, not used yet",
-    ("columns", "position"): "place in the slate, from 1; carried, and a feature only if listed as one",
+    (
+        "columns",
+        "position",
+    ): "place in the slate, from 1; read by `model.position` in training, and a feature only if listed as one",
     ("columns", "propensity"): "the logging policy's probability; carried, not used yet",
     ("columns", "split"): 'train, valid or test, for `[split] by = "column"`',
     ("scenarios", "name"): "a value of the scenario column",

@@ -121,6 +121,51 @@ def rankings(found: Found | None) -> str:
     ])  # fmt: skip
 
 
+def balancers(found: Found | None) -> str:
+    """Balancers by what they change against static, and what they cost."""
+    if found is None:
+        return NOT_YET
+    lines = [_row("balance", "macro AUC", "Δ to static", "macro ne", "Δ to static", "× seconds", "× a step")]
+    lines.append(_row("---", *["---:"] * 6))
+    for row in found["balancers"]:
+        parts = (
+            _spread(row[key], signed=key.endswith("static")) for key in ("auc", "auc_to_static", "ne", "ne_to_static")
+        )
+        lines.append(
+            _row(
+                f"`{row['balance']}`", *parts, number(row["seconds_to_static"], 2), number(row["step_ms_to_static"], 2)
+            )
+        )
+    return "\n".join([*lines, "", _compared(found)])
+
+
+def damages(found: Found | None) -> str:
+    """What damage to train costs the default and gradient boosting."""
+    if found is None:
+        return NOT_YET
+    rows = {(row["condition"], row["model"]): row for row in found["conditions"]}
+    lines = [
+        _row("train", "Motet, the default", "drop", BASELINES["boosting"].label, "drop"),
+        _row("---", *["---:"] * 4),
+    ]
+    for condition in dict.fromkeys(row["condition"] for row in found["conditions"]):
+        both = (rows[condition, model] for model in ("motet", "boosting"))
+        lines.append(_row(condition, *(_spread(row[key]) for row in both for key in ("auc", "drop"))))
+    return "\n".join([*lines, "", _compared(found)])
+
+
+def _spread(told: Found, *, signed: bool = False) -> str:
+    """Mean ± deviation over seeds."""
+    mean = f"{told['mean']:+.4f}".replace("-", "−") if signed else number(told["mean"], 4)
+    return mean if told["std"] is None else f"{mean} ± {number(told['std'], 4)}"
+
+
+def _compared(found: Found) -> str:
+    facts = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
+    seeds = "1 seed" if found["seeds"] == 1 else f"{found['seeds']} seeds"
+    return f"{found['data']}, {found['split']} split, {found['rows']:,} rows, {seeds}; {facts}."
+
+
 def _ranked(entry: Found) -> str:
     name = "**Motet, next item**" if entry["model"] == "next-item" else BASELINES[entry["model"]].label
     figures = [number(entry[key], 4) for key in ("hit@10", "ndcg@10", "mrr")]
@@ -202,6 +247,8 @@ def blocks() -> dict[str, Callable[[], str]]:
         "results-table": partial(models_table, found),
         "schema": reference,
         RANKING: partial(rankings, result(RANKING)),
+        "balancing": partial(balancers, result("balancing")),
+        "robustness": partial(damages, result("robustness")),
         **figures,
     }
 

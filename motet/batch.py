@@ -105,6 +105,7 @@ class Batch:
     pair_numbers_BCN: Tensor
     history: History
     labels_BCT: Tensor | None = None  # float32, nan where unobserved
+    position_BC: Tensor | None = None  # float32 from 1, nan where not logged; rankers read it while they learn only
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch with every tensor on `device`."""

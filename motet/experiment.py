@@ -33,6 +33,7 @@ from motet.model.ranker import Model, resolve
 from motet.schema import Schema, next_task
 from motet.scoring import calibrate
 from motet.scoring.blend import Blend
+from motet.scoring.sampled import Sampled
 from motet.settings import atomic_file, nearest, parse, place, plain, read_toml, settings, write_json
 from motet.train.begin import JUDGING, begin_run, check_learnable
 from motet.train.carry import carry_over
@@ -136,8 +137,11 @@ def train(
     """
     if not experiment.tasks:
         return _train_next_item(experiment, data, folder, start=start, force=force, progress=progress)
-    model = resolve(experiment.model)
+    model, sampled = resolve(experiment.model), Sampled.of(data.layout)
     check_learnable(data)
+    if model.position and data.schema.columns.position is None:
+        fix = 'name the column with `position = "…"` in [columns], or leave model.position out'
+        raise InputError("the log tells no positions", where="model.position", fix=fix)
     if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, start=start, force=force):
         network = new_network(data, model, experiment.train.seed)
         if start is not None:
@@ -151,8 +155,9 @@ def train(
         )  # fmt: skip
         scratch = experiment.train if start is None else scratch_of(start)
         save_run(
-            folder, network=network, model=model, train=experiment.train, outcome=outcome, fit=fitted, scratch=scratch
-        )
+            folder, network=network, model=model, train=experiment.train, outcome=outcome,
+            fit=replace(fitted, sampled=sampled), scratch=scratch,
+        )  # fmt: skip
     return load_run(folder)
 
 

@@ -92,6 +92,14 @@ class Task:
     utility: Literal["log", "linear"] | None = None  # how it enters the blend; default: log if binary, else linear
     low: float | None = None  # the label's range; outside it the label is out of range
     high: float | None = None
+    negatives_kept: float | dict[str, float] = 1.0  # share of its negatives that the log keeps, or that of scenarios
+
+    @field_validator("negatives_kept")
+    @classmethod
+    def _share(cls, value: float | dict[str, float]) -> float | dict[str, float]:
+        if not all(0 < share <= 1 for share in (value.values() if isinstance(value, dict) else [value])):
+            raise ValueError("negatives_kept should be above 0 and at most 1, as in 0.1 where one of ten was kept")
+        return value
 
     @field_validator("observed_when", "positive_when")
     @classmethod
@@ -118,6 +126,8 @@ class Task:
             raise ValueError(f"task {self.name!r} has both delay and known_at: keep one")
         if self.form == "regression" and (self.after or self.positive_when):
             raise ValueError(f"task {self.name!r} is a regression: `after` and `positive_when` are for binary tasks")
+        if self.form == "regression" and self.negatives_kept != 1.0:
+            raise ValueError(f"task {self.name!r} is a regression: it has no negatives to keep")
         return self
 
     @property
@@ -126,6 +136,10 @@ class Task:
         if self.form == "binary":
             return 0.0, 1.0
         return (-float("inf") if self.low is None else self.low, float("inf") if self.high is None else self.high)
+
+    def kept(self, scenario: str) -> float:
+        """The share of its negatives that the log keeps in that scenario."""
+        return self.negatives_kept.get(scenario, 1.0) if isinstance(self.negatives_kept, dict) else self.negatives_kept
 
     @property
     def delay_seconds(self) -> float:
@@ -213,7 +227,10 @@ class Schema:
             if self.task(task.after).form != "binary":
                 raise ValueError(f"task {task.name!r}: its parent {task.after!r} should be binary")
         if self.scenarios:
-            _known(task.scenarios, [s.name for s in self.scenarios], f"task {task.name!r}: scenario")
+            names = [s.name for s in self.scenarios]
+            _known(task.scenarios, names, f"task {task.name!r}: scenario")
+            if isinstance(task.negatives_kept, dict):
+                _known(tuple(task.negatives_kept), names, f"task {task.name!r}: negatives_kept: scenario")
         if self.kinds:
             _known(task.kinds, [kind.name for kind in self.kinds], f"task {task.name!r}: kind")
 

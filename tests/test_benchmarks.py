@@ -11,12 +11,14 @@ import torch
 
 from benchmarks import (
     amazon3,
+    balancing,
     contended,
     from_lightgbm,
     limit,
     memory,
     metrics,
     profile,
+    robustness,
     scaling,
     scoring,
     serve,
@@ -211,3 +213,40 @@ def test_contended_times_every_spin_count_alone_and_beside_other_work(monkeypatc
     assert set(found) == {"default", "ours"}
     assert found["default"]["beside_to_default"] == 1
     assert all(figures["alone_ms"] > 0 for figures in found.values())
+
+
+def test_damage_is_done_to_train_alone(trained: Path) -> None:
+    data = Dataset.open(trained.parent.parent / "prepared")
+    train, valid = data.rows("train"), data.rows("valid")
+    flipped = robustness.Damaged(data, robustness.Damage(0.3), 0)
+    binary = np.array([task.form == "binary" for task in data.layout.tasks])
+    before, after = data.labels(train)[:, binary], flipped.labels(train)[:, binary]
+    seen = ~np.isnan(before)
+    assert np.mean(before[seen] != after[seen]) == pytest.approx(0.3, abs=0.02)
+    np.testing.assert_array_equal(np.isnan(after), ~seen)
+    np.testing.assert_array_equal(flipped.labels(train)[:, ~binary], data.labels(train)[:, ~binary])
+    np.testing.assert_array_equal(flipped.batch(train).labels_BCT[:, 0].numpy(), flipped.labels(train))  # type: ignore[index]
+    rates = np.nanmean(np.where(data.scenarios(train)[:, None] == 0, flipped.labels(train), np.nan), 0)
+    np.testing.assert_allclose(flipped.layout.base_rates[0], rates, rtol=1e-4)
+    shuffled = robustness.Damaged(data, robustness.Damage(shuffled=True), 0)
+    clean, damaged = data.batch(train), shuffled.batch(train)
+    assert sorted(clean.item_BC[:, 0].tolist()) == sorted(damaged.item_BC[:, 0].tolist())
+    assert (clean.item_BC != damaged.item_BC).float().mean() > 0.5
+    assert torch.equal(clean.pair_numbers_BCN, damaged.pair_numbers_BCN)
+    few = robustness.Damaged(data, robustness.Damage(kept=0.1), 0)
+    assert len(few.rows("train")) == round(0.1 * len(train))
+    for one in (flipped, shuffled, few):
+        np.testing.assert_array_equal(one.rows("valid"), valid)
+        np.testing.assert_array_equal(one.labels(valid), data.labels(valid))
+        assert torch.equal(one.batch(valid).item_ids_BCK, data.batch(valid).item_ids_BCK)
+
+
+def test_balancers_and_damage_are_told_by_differences_paired_by_seed() -> None:
+    keys = ("auc", "ne", "seconds", "step_ms")
+    runs = [dict(zip(keys, told, strict=True)) for told in ((0.8, 0.9, 4.0, 2.0), (0.7, 0.8, 2.0, 2.0))]
+    static = [dict(zip(keys, told, strict=True)) for told in ((0.7, 0.9, 2.0, 1.0), (0.6, 0.8, 1.0, 1.0))]
+    found = balancing.entry("famo", runs, static)
+    assert found["auc_to_static"] == {"mean": 0.1, "std": 0.0}
+    assert (found["auc"]["mean"], found["seconds_to_static"], found["step_ms_to_static"]) == (0.75, 2.0, 2.0)
+    assert robustness.entry("features", "motet", [0.7, 0.7], [0.8, 0.9])["drop"] == {"mean": 0.15, "std": 0.0707}
+    assert robustness.entry("features", "motet", [0.7], [0.8])["drop"]["std"] is None

@@ -1,6 +1,7 @@
 """The file as a whole: changes on top of it, names checked before anything runs, a JSON Schema that agrees with it."""
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,18 @@ def test_every_preset_is_read(preset: str, config: Path) -> None:
 )
 def test_the_shape_in_words(scenarios: int, tasks: int, words: str) -> None:
     assert stages.shape_of(scenarios, tasks) == words
+
+
+def test_sampled_negatives_are_undone_by_a_run_and_a_model_of_positions_needs_positions(config: Path) -> None:
+    change(config, '[[tasks]]\nname = "click"', '[[tasks]]\nname = "click"\nnegatives_kept = 0.25')
+    experiment, folder = stages.read(config), config.parent
+    data = stages.prepare(experiment, folder, folder / "prepared")
+    with pytest.raises(InputError, match="tells no positions") as caught:
+        stages.train(stages.read(config, {"model.position": True}), data, folder / "run")
+    assert caught.value.where == "model.position"
+    run = stages.train(experiment, data, folder / "run")
+    assert run.calibration.sampled is not None
+    click = [task.name for task in data.layout.tasks].index("click")
+    before = replace(run.calibration, sampled=None).apply([[0.0] * len(data.layout.tasks)], 0)[0, click]
+    after = run.calibration.apply([[0.0] * len(data.layout.tasks)], 0)[0, click]
+    assert after / (1 - after) == pytest.approx(0.25 * before / (1 - before))

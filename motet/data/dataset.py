@@ -128,6 +128,7 @@ class Dataset:
             pair_numbers_BCN=im.pair_numbers.index_select(0, at)[:, None],
             history=gather_history(self.stored_events, self.items, start_B, end_B, time_B, layout.history_length),
             labels_BCT=im.labels.index_select(0, at)[:, None],
+            position_BC=None if im.position is None else im.position.index_select(0, at)[:, None],
         )
 
     def request(

@@ -30,6 +30,7 @@ from motet.model.interaction import Interaction
 from motet.model.layer_gate import LayerGates
 from motet.model.mixing import TOKENS, CrossMixing, FeatureMixing, TokenMixing
 from motet.model.numbers import NumberForm
+from motet.model.position import PositionHead
 from motet.model.presets import presets, slots
 from motet.model.scenario import InputGates, Prior, ScenarioConditioning
 from motet.model.schemes import OWN_EMBEDDINGS, SCHEMES, ExpertScheme
@@ -67,6 +68,7 @@ class Model:
     entire_space: bool = True  # a chained task is its parent's probability times its own (ESMM)
     debias: Debias = "none"  # also learn that own one as if all had been through the parent, by ips or dr (ESCM2)
     transfer: bool = False  # the head of a chained task also hears its parent's head (AITM)
+    position: bool = False  # learn what the logged place in the slate adds, and leave it out when asked for scores
     dropout: float = 0.3
     id_dropout: float = 0.0  # an id is dropped whole with this probability × (1 − its say): the rarer the likelier
 
@@ -158,11 +160,14 @@ class Network(nn.Module):
             transfer=model.transfer, imputed=model.debias == "dr",
         )  # fmt: skip
         self.debias = model.debias
+        self.position = PositionHead(scenarios, count) if model.position else None
         self.wide = zero(SplitLinear(sizes.user, sizes.candidate, count)) if model.wide else None
 
     def forward(self, batch: Batch) -> CellOutput:
         """Logits of the marginal probability for every candidate and task, [B, C, T]."""
         given_BCT = self.given_parents(batch)
+        if self.position is not None and self.training and batch.position_BC is not None:
+            given_BCT = given_BCT + self.position(batch.scenario_B, batch.position_BC)
         return CellOutput(self.heads.marginal(given_BCT), given_BCT if self.training else None)
 
     def given_parents(self, batch: Batch) -> Tensor:

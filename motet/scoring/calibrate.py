@@ -16,6 +16,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 from motet.errors import InputError
 from motet.schema import Form
 from motet.scoring.metrics import Floats, Ints, equal_mass_bins
+from motet.scoring.sampled import Sampled
 
 SMALLEST_SLOPE = 1e-3
 EVIDENCE = (
@@ -30,6 +31,7 @@ class Calibration:
     slopes_ST: Floats
     intercepts_ST: Floats
     forms: tuple[Form, ...]
+    sampled: Sampled | None = None
 
     @classmethod
     def identity(cls, scenarios: int, forms: Sequence[Form]) -> "Calibration":
@@ -41,7 +43,8 @@ class Calibration:
         """Probabilities of binary tasks, values of regressions, [..., T]; `scenario_N` is an index, or one per row."""
         scenario = np.asarray(scenario_N, np.int64)
         line = self.slopes_ST[scenario] * np.asarray(values_NT, np.float64) + self.intercepts_ST[scenario]
-        return np.where([form == "binary" for form in self.forms], expit(line), line)
+        told = np.where([form == "binary" for form in self.forms], expit(line), line)
+        return told if self.sampled is None else self.sampled.undone(told, scenario)
 
     def to_dict(self) -> dict[str, Any]:
         """What JSON can hold."""
@@ -49,7 +52,7 @@ class Calibration:
             "slopes": self.slopes_ST.tolist(),
             "intercepts": self.intercepts_ST.tolist(),
             "forms": list(self.forms),
-        }
+        } | ({} if self.sampled is None else self.sampled.to_dict())
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Calibration":
@@ -60,7 +63,8 @@ class Calibration:
         )
         if slopes.shape != intercepts.shape:
             raise InputError("calibration has unequal numbers of slopes and intercepts", fix="export the bundle again")
-        return cls(slopes_ST=slopes, intercepts_ST=intercepts, forms=forms)
+        sampled = Sampled.from_dict(data) if "kept" in data else None
+        return cls(slopes_ST=slopes, intercepts_ST=intercepts, forms=forms, sampled=sampled)
 
 
 def fit(
