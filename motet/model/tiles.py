@@ -21,9 +21,9 @@ Cells = Callable[[Tensor, Sequence[Tensor], Tensor], Tensor]
 
 
 def in_tiles(cells: Cells, user_BX: Tensor, candidate: Sequence[Tensor], scenario_B: Tensor) -> Tensor:
-    """`cells` of all pairs, [B, C, T]: tile after tile on a CPU where no gradient is wanted, else at once."""
+    """`cells` of all pairs, [B, C, T]: tile after tile on a CPU where no gradient or graph is wanted, else at once."""
     B, C = candidate[0].shape[:2]
-    if torch.is_grad_enabled() or B * C <= PAIRS or user_BX.device.type != "cpu":
+    if torch.compiler.is_exporting() or torch.is_grad_enabled() or B * C <= PAIRS or user_BX.device.type != "cpu":
         return cells(user_BX, candidate, scenario_B)
 
     @torch.no_grad()  # threads do not inherit it

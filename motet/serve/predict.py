@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from motet import runtime
 from motet.batch import UNKNOWN
 from motet.data.arrays import Bools
 from motet.data.files import Scan, column_names, readable, refused
@@ -23,7 +24,7 @@ from motet.serve.parts import Parts, check_output
 from motet.train.run import Run, fingerprint_of
 from motet.train.score import score_rows
 
-ROWS = 1 << 18
+ROWS = 1 << 17
 Say = Callable[[str, float], None]
 
 
@@ -101,6 +102,7 @@ def predict_files(
                 tell = partial(_tell, say, first, total)
                 scores, told = predict_frame(run, frame, at=at, where=where, first=first, progress=tell)
                 facts = parts.put(number, scores, vars(told))
+                runtime.give_back()
             found.append(facts)
         if not found:
             raise _nothing(where)
