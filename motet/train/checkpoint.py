@@ -20,7 +20,7 @@ from torch import Tensor
 from motet.errors import InputError
 from motet.settings import sync
 
-FORMAT = "motet-checkpoint/2"  # 2: AdamW's moments are those of two long vectors
+FORMAT = "motet-checkpoint/3"  # 3: with the average of the weights; 2: AdamW's moments are those of two long vectors
 
 
 @dataclass(frozen=True)

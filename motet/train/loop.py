@@ -45,6 +45,9 @@ class Train:
     weight_decay: float = 0.3
     table_weight_decay: float = 0.0
     warmup: float = 0.05  # share of all steps
+    average: float = (
+        0.98  # weights are kept as their average over steps, each counting so much of the next; 0: the last
+    )
     evaluations_per_epoch: int = 2
     patience: int = 3  # evaluations without a better macro ne before training stops
     task_weights: dict[str, float] = field(default_factory=dict)  # loss weights; 1 where not named
@@ -57,10 +60,10 @@ class Train:
     device: Device = "auto"  # auto: a GPU where torch sees one
     precision: Precision = "auto"  # of products in training; auto: bf16 on a GPU that has it, else fp32
 
-    @field_validator("label_smoothing", "adversarial", "r_drop")
+    @field_validator("label_smoothing", "adversarial", "r_drop", "average")
     @classmethod
     def _in_range(cls, value: float, info: ValidationInfo) -> float:
-        if value < 0 or (value >= 1 and info.field_name == "label_smoothing"):
+        if value < 0 or (value >= 1 and info.field_name in ("label_smoothing", "average")):
             raise ValueError(f"{value} is out of range: at least 0, a share below 1")
         return value
 
@@ -114,7 +117,7 @@ def train(
     rates = {"lr": how.lr, "table_lr": how.table_lr}
     decays = {"weight_decay": how.weight_decay, "table_weight_decay": how.table_weight_decay}
     balance = balance_of(how.balance, network, losses.divisor_T.isfinite())
-    harder = {"adversarial": how.adversarial, "r_drop": how.r_drop}
+    harder = {"adversarial": how.adversarial, "r_drop": how.r_drop, "average": how.average}
     update = Step(network, losses, weights_T, place, **rates, **decays, **harder, balance=balance)
     batch_size = batch_size_of(len(rows), how)
     per_epoch = -(-len(rows) // batch_size)
@@ -136,9 +139,10 @@ def train(
     while True:
         # Judge on valid twice an epoch and at the end, keep the best weights, stop when they stop getting better.
         if step > stop.judged and _is_due(step, per_epoch, how.evaluations_per_epoch):
-            ne_ST, train_ne_ST = cells.ne_ST(score_rows(network, data, valid)), sums.take()
-            if stop.update(macro := cells.macro(ne_ST), step):
-                best = _copy(network)
+            with update.average.in_place():
+                ne_ST, train_ne_ST = cells.ne_ST(score_rows(network, data, valid)), sums.take()
+                if stop.update(macro := cells.macro(ne_ST), step):
+                    best = _copy(network)
             log.add(step=step, epoch=step / per_epoch, train_ne=_number(cells.macro(train_ne_ST)),
                     valid_ne=_number(macro), cells=[[_number(v) for v in row] for row in ne_ST.tolist()],
                     seconds=round(time.monotonic() - started, 3), threads=threads)  # fmt: skip
@@ -167,6 +171,7 @@ def train(
         at = (step % per_epoch) * batch_size
         batch = data.batch(order[at : at + batch_size]).to(place.device)
         loss_BCT, labels_BCT = update(batch, learning_rate(step, total, warmup))
+        update.average.add(step)
         sums.add(loss_BCT, labels_BCT, batch.scenario_B)
         step += 1
         if progress and step % 10 == 0:
@@ -248,6 +253,7 @@ def _snapshot(
 ) -> checkpoint.Checkpoint:  # fmt: skip
     optimizer = {"adagrad.sum_V": update.sparse.sum_V, "sums_STX": sums.sums_STX} | update.place.random_state()
     optimizer |= {f"balance.{name}": tensor for name, tensor in update.balance.tensors().items()}
+    optimizer |= update.average.tensors()
     optimizer |= checkpoint.adamw_tensors(update.dense.adamw)
     return checkpoint.Checkpoint(step, _copy(network), best, optimizer, {"early_stop": asdict(stop)} | facts)
 
@@ -264,6 +270,8 @@ def _restore(
     sums.sums_STX.copy_(saved.optimizer["sums_STX"])
     for name, tensor in update.balance.tensors().items():
         tensor.copy_(saved.optimizer[f"balance.{name}"])
+    for name, tensor in update.average.tensors().items():
+        tensor.copy_(saved.optimizer[name])
     checkpoint.load_adamw(update.dense.adamw, saved.optimizer)
     update.place.restore_random_state(saved.optimizer)
     return EarlyStop(**saved.state["early_stop"])

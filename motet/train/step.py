@@ -9,6 +9,7 @@ from torch import Tensor
 from motet.batch import Batch, CellOutput
 from motet.model.kinds import Trainable
 from motet.train.adversary import Adversary
+from motet.train.average import Average
 from motet.train.balance import Balance
 from motet.train.chains import extras_of
 from motet.train.device import Place
@@ -24,10 +25,12 @@ class Step:
         self, network: Trainable, losses: TaskLosses, weights_T: Tensor, place: Place,
         *, lr: float, table_lr: float, weight_decay: float, table_weight_decay: float = 0.0,
         balance: Balance | None = None, adversarial: float = 0.0, r_drop: float = 0.0,
+        average: float = 0.0,
     ) -> None:  # fmt: skip
         self.network, self.losses, self.weights_T, self.place = network, losses, weights_T, place
         self.sparse = RowwiseAdagrad(network.inputs.table, table_lr, table_weight_decay)
         self.dense = DenseAdamW(network, lr, weight_decay)
+        self.average = Average([stretches.whole.data for stretches in self.dense.stretches], average)
         self.balance = Balance() if balance is None else balance
         self.extras = extras_of(network, losses.per_task)
         self.adversary = Adversary(network.inputs.table, adversarial) if adversarial else None
