@@ -41,8 +41,8 @@ class NeighbourShare(nn.Module):
     @classmethod
     def of(cls, near: Neighbours, scenarios: int) -> "NeighbourShare":
         """With a share of nothing yet."""
-        closest = (x_IK[:, :MOST].contiguous() for x_IK in (near.item_IK, near.similarity_IK))
-        return cls(*closest, torch.zeros(scenarios))
+        item_IK, similarity_IK = (x_IK[:, :MOST].contiguous() for x_IK in (near.item_IK, near.similarity_IK))
+        return cls(item_IK, similarity_IK, torch.zeros(scenarios))
 
     def probabilities(self, history: History, item_I: Tensor) -> Tensor:
         """p_neighbours over a catalogue, [B, I]; all zero where nothing is near."""

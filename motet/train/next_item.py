@@ -229,8 +229,8 @@ class HeldOut:
     def _histories(self, at: Tensor) -> History:
         """Of those rows."""
         im, data = self.data.impressions, self.data
-        spans = (x.index_select(0, at) for x in (im.history_start, im.history_end, im.time))
-        return gather_history(data.stored_events, data.items, *spans, data.layout.history_length)
+        start_B, end_B, time_B = (x.index_select(0, at) for x in (im.history_start, im.history_end, im.time))
+        return gather_history(data.stored_events, data.items, start_B, end_B, time_B, data.layout.history_length)
 
     def _queries(self, network: NextItemNetwork, rows: Ints, s: int) -> Tensor:
         """Of all rows, those with equally long histories together, [N, D]."""
