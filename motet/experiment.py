@@ -138,7 +138,8 @@ def train(
         return _train_next_item(experiment, data, folder, start=start, force=force, progress=progress)
     model = resolve(experiment.model)
     check_learnable(data)
-    if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, start=start, force=force):
+    config = {name: value for name, value in plain(experiment).items() if name != "next_item"}
+    if not begin_run(folder, config | {"model": plain(model)}, data, start=start, force=force):
         network = new_network(data, model, experiment.train.seed)
         if start is not None:
             carry_over(start, network, model, data)
