@@ -142,7 +142,8 @@ def train(
     if model.position and data.schema.columns.position is None:
         fix = 'name the column with `position = "…"` in [columns], or leave model.position out'
         raise InputError("the log tells no positions", where="model.position", fix=fix)
-    if not begin_run(folder, plain(experiment) | {"model": plain(model)}, data, start=start, force=force):
+    config = {name: value for name, value in plain(experiment).items() if name != "next_item"}
+    if not begin_run(folder, config | {"model": plain(model)}, data, start=start, force=force):
         network = new_network(data, model, experiment.train.seed)
         if start is not None:
             carry_over(start, network, model, data)

@@ -161,11 +161,11 @@ class NextItemNetwork(nn.Module):
         """p of candidates, [B, C]; 0 of what the scenario's catalogue does not hold."""
         item_I, count_I = self.catalogue(s), self.get_buffer(f"count_{s}") + 1.0
         p_BI = self.probabilities(history, s)
-        if self.neighbours is not None and self.neighbours.share_S[s] > 0:
-            p_BI = self.neighbours.mixed(
-                p_BI, self.neighbours.probabilities(history, item_I), self.neighbours.share_S[s]
-            )
-        p_BI = torch.where(history.length_B[:, None] > 0, p_BI, count_I / count_I.sum())
+        if (near := self.neighbours) is not None and near.share_S[s] > 0:
+            near_BI = near.probabilities(history, item_I)
+            p_BI = near.mixed(p_BI, near_BI, near.share_S[s], history, item_I)
+        if (strangers_B := history.length_B == 0).any():
+            p_BI = torch.where(strangers_B[:, None], count_I / count_I.sum(), p_BI)
         place_BC = torch.searchsorted(item_I, item_BC.contiguous()).clamp(max=len(item_I) - 1)
         return torch.where(item_I[place_BC] == item_BC, p_BI.gather(1, place_BC), 0.0)
 

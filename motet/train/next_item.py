@@ -211,14 +211,15 @@ class HeldOut:
     def ndcg_of_shares(self, network: NextItemNetwork, neighbours: NeighbourShare, s: int) -> Tensor:
         """NDCG@10 of each of `SHARES` on some rows of a scenario, [W]."""
         rows, place_N, (user_E, item_E) = self.of_scenario[s]
+        rows = rows[:SHARED]
         item_I, total_W = network.catalogue(s), torch.zeros(len(SHARES), dtype=torch.float64)
-        for some in torch.arange(min(len(rows), SHARED)).split(REQUESTS_AT_ONCE):
+        for some in torch.arange(len(rows)).split(REQUESTS_AT_ONCE):
             history = self._histories(torch.from_numpy(rows[some.numpy()]))
             p_BI, near_BI = network.probabilities(history, s), neighbours.probabilities(history, item_I)
             here_E = (user_E >= some[0]) & (user_E <= some[-1])
             left_out_E = user_E[here_E] - some[0], item_E[here_E]
             for w, share in enumerate(SHARES):
-                mixed_BI = neighbours.mixed(p_BI, near_BI, share)
+                mixed_BI = neighbours.mixed(p_BI, near_BI, share, history, item_I)
                 mixed_BI[left_out_E] = -1.0
                 own_B1 = mixed_BI.gather(1, place_N[some, None])
                 above_B = (mixed_BI > own_B1).sum(1)
@@ -228,8 +229,8 @@ class HeldOut:
     def _histories(self, at: Tensor) -> History:
         """Of those rows."""
         im, data = self.data.impressions, self.data
-        spans = (x.index_select(0, at) for x in (im.history_start, im.history_end, im.time))
-        return gather_history(data.stored_events, data.items, *spans, data.layout.history_length)
+        start_B, end_B, time_B = (x.index_select(0, at) for x in (im.history_start, im.history_end, im.time))
+        return gather_history(data.stored_events, data.items, start_B, end_B, time_B, data.layout.history_length)
 
     def _queries(self, network: NextItemNetwork, rows: Ints, s: int) -> Tensor:
         """Of all rows, those with equally long histories together, [N, D]."""

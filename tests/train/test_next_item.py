@@ -55,7 +55,7 @@ def test_recommended_is_what_comes_next_with_a_probability(shop: Path) -> None:
     asked = "recommend", shop / "runs" / "next", "--history", shop / "events.json"
     (slate,) = done(*asked, "--scenario", "web", "--json").json["slates"]
     assert slate["items"][0]["item"] == "web 6"
-    assert 0.1 < slate["items"][0]["predictions"]["next"] < 1
+    assert 0 < slate["items"][0]["predictions"]["next"] < 1
     for stranger in done("recommend", shop / "runs" / "next", "--json").json["slates"]:
         shares = [item["predictions"]["next"] for item in stranger["items"]]
         assert shares == sorted(shares, reverse=True)
@@ -154,12 +154,14 @@ def test_what_is_near_is_a_distribution_without_the_history(data: Dataset) -> No
     history = replace(
         lesson.history, item_BL=torch.tensor([[2], [3], [3], [9]]), length_B=torch.ones(4, dtype=torch.int64)
     )
-    p_BI = near.probabilities(history, torch.tensor([2, 3, 4, 40]))
+    item_I = torch.tensor([2, 3, 4, 40])
+    p_BI = near.probabilities(history, item_I)
     assert torch.allclose(p_BI[0], torch.tensor([0.0, 1.0, 0.0, 0.0]))
     assert torch.allclose(p_BI[1], torch.tensor([0.5, 0.0, 0.5, 0.0]))
     assert float(p_BI[3].sum()) == 0  # an item that train does not know has no neighbours
     network_BI = torch.full((4, 4), 0.25)
-    mixed_BI = near.mixed(network_BI, p_BI, 0.4)
+    mixed_BI = near.mixed(network_BI, p_BI, 0.4, history, item_I)
+    assert torch.allclose(mixed_BI[0], torch.tensor([0.25, 0.45, 0.15, 0.15]))  # 0.25 of it is the history's
     assert torch.allclose(mixed_BI.sum(1), torch.ones(4))
     assert torch.equal(mixed_BI[3], network_BI[3])
 
