@@ -47,7 +47,7 @@ class Model:
     preset: str = "motet"
     dim: int = 16  # width of an id's embedding
     evidence: float = 100.0  # an id seen n times in train has the say n / (n + evidence); 0: every id full say
-    numbers: NumberForm = "piecewise"  # every number gets an embedding beside itself, piecewise or periodic; or plain
+    numbers: NumberForm = "plain"  # piecewise, periodic: every number gets an embedding beside itself
     number_width: int = 4  # of those embeddings
     history: HistoryEncoder = "attention"
     history_width: int = 16
