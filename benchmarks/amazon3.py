@@ -44,9 +44,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--final", action="store_true", help="judge on test instead of valid")
-    parser.add_argument(
-        "--quick", action="store_true", help="one seed, one epoch, narrower, 1,000 rows of each category"
-    )
+    parser.add_argument("--quick", action="store_true", help="one seed, one epoch, narrower, 1,000 rows a category")
     parser.add_argument("--force", action="store_true", help="train anew what is trained already")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of the model")
     parser.add_argument("--threads", type=int, default=0, help="of trainings; 0: one per core")
