@@ -21,7 +21,7 @@ from motet.settings import plain
 from motet.terminal import print_json, steps
 
 OURS = "next-item"
-QUICK_EPOCHS, QUICK_ROWS = 1, 1_000
+QUICK_EPOCHS, QUICK_WIDTH, QUICK_ROWS = 1, 32, 1_000
 FIGURES = ("hit@10", "ndcg@10", "mrr")
 PUBLISHED = {
     "SASRec (S3-Rec, CIKM 2020)": {
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the data set's folder")
     parser.add_argument("--final", action="store_true", help="judge on test instead of valid")
-    parser.add_argument("--quick", action="store_true", help="one seed, one epoch, 1,000 rows of each category")
+    parser.add_argument("--quick", action="store_true", help="one seed, one epoch, narrower, 1,000 rows a category")
     parser.add_argument("--force", action="store_true", help="train anew what is trained already")
     parser.add_argument("--seeds", type=int, default=3, help="trainings of the model")
     parser.add_argument("--threads", type=int, default=0, help="of trainings; 0: one per core")
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     config = write_config(Benchmark("amazon3", "amazon"), args)
     changes: dict[str, Any] = {"train.threads": args.threads, "evaluate.split": "test" if args.final else "valid"}
     if args.quick:
-        changes |= {"next_item.epochs": QUICK_EPOCHS, "evaluate.next_item_rows": QUICK_ROWS}
+        changes |= {"next_item.epochs": QUICK_EPOCHS, "next_item.width": QUICK_WIDTH}
+        changes |= {"evaluate.next_item_rows": QUICK_ROWS}
     experiment = stages.read(config, changes)
     report: Entry = {}
     with steps() as say:

@@ -111,6 +111,7 @@ def rankings(found: Found | None) -> str:
     for scenario in dict.fromkeys(entry["scenario"] for entry in found["ranking"]):
         lines += [_ranked(entry) for entry in found["ranking"] if entry["scenario"] == scenario]
         lines += [_published(entry) for entry in found["published"] if entry["scenario"] == scenario]
+    lines += ["", f"Of the best published figure the model reaches {_shares(found)}."]
     counts = {e["scenario"]: f"{e['scenario']} {e['users']:,} and {e['items']:,}" for e in found["ranking"]}
     facts = ", ".join(f"{key} {value}" for key, value in found["machine"].items())
     took = [f"{t['epochs']:.0f} epochs in {number(t['seconds'], 0)} s" for t in found["trainings"]]
@@ -174,6 +175,18 @@ def _ranked(entry: Found) -> str:
         f"{value} ± {number(std, 4)}" if std is not None else value for value, std in zip(figures, spread, strict=True)
     )
     return _row(entry["scenario"], name, *told)
+
+
+def _shares(found: Found) -> str:
+    """Of each scenario, how much of the best published recall and ndcg the model has."""
+    told = []
+    for ours in (entry for entry in found["ranking"] if entry["model"] == "next-item"):
+        rivals = [entry for entry in found["published"] if entry["scenario"] == ours["scenario"]]
+        shares = [
+            ours[key] / max(e[name] for e in rivals) for key, name in (("hit@10", "recall@10"), ("ndcg@10", "ndcg@10"))
+        ]
+        told.append(f"{percent(shares[0])} of recall@10 and {percent(shares[1])} of ndcg@10 in {ours['scenario']}")
+    return ", ".join(told)
 
 
 def _published(entry: Found) -> str:

@@ -65,10 +65,7 @@ class Experiment(Schema):
 
     @property
     def schema(self) -> Schema:
-        """The nouns alone: what the prepared folder depends on.
-
-        Without tasks every row is a positive of one, `next`.
-        """
+        """The nouns alone: what the prepared folder depends on; without tasks every row is a positive of `next`."""
         schema = Schema(**{f.name: getattr(self, f.name) for f in fields(Schema)})
         return schema if schema.tasks else replace(schema, tasks=(next_task(schema.columns.item),))
 
@@ -254,14 +251,11 @@ def _change(data: dict[str, Any], key: str, value: Any) -> None:
 
 def _check_sections(experiment: Experiment, data: Mapping[str, Any], path: Path) -> None:
     """`[model]` is of runs with tasks, `[next_item]` of those without."""
-    given = "next_item" if experiment.tasks else "model"
+    given, fix = "model", "leave it out; [next_item] sets what is trained without tasks"
+    if experiment.tasks:
+        given, fix = "next_item", "leave it out, or write tasks = []"
     if data.get(given):
-        message = f"[{given}] is of runs {'without' if experiment.tasks else 'with'} tasks, and there are "
-        message += f"{len(experiment.tasks)}" if experiment.tasks else "none"
-        fix = (
-            f"leave it out{', or write tasks = []' if experiment.tasks else '; [next_item] sets what is trained here'}"
-        )
-        raise InputError(message, where=place(path, (given,)), fix=fix)
+        raise InputError("this section means nothing with these tasks", where=place(path, (given,)), fix=fix)
 
 
 def _check_names(experiment: Experiment, path: Path) -> None:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import torch
+from pydantic import field_validator, model_validator
 from torch import Tensor, nn
 
 from motet.batch import Batch, CellOutput, History
@@ -48,6 +49,21 @@ class NextItem:
     lr: float = 0.002  # of both optimizers, after a warm-up of `[train] warmup`
     patience: int = 3  # epochs without a better NDCG@10 on valid before training stops
     neighbours: bool = True  # item neighbours counted in train also say what comes next, as much as helps on valid
+
+    @field_validator("width", "layers", "heads", "epochs", "batch_size", "patience")
+    @classmethod
+    def _positive(cls, value: int) -> int:
+        if value < 1:
+            raise ValueError("should be at least 1")
+        return value
+
+    @model_validator(mode="after")
+    def _divisible(self) -> "NextItem":
+        if self.width % self.heads:
+            raise ValueError(f"a width of {self.width} cannot be shared by {self.heads} heads")
+        if self.negatives < 0 or not 0 <= self.dropout < 1:
+            raise ValueError("negatives should not be below 0, dropout in [0, 1)")
+        return self
 
 
 class Nearness(nn.Module):

@@ -184,6 +184,19 @@ def test_a_killed_training_goes_on_to_the_same_weights(data: Dataset, tmp_path: 
         train_next_item(resumed, data, NextItem(width=16, epochs=4), base, folder=tmp_path / "cut")
 
 
+@pytest.mark.parametrize("change_", ["width=0", "heads=3", "epochs=0", "negatives=-1", "dropout=1.0", "widht=8"])
+def test_impossible_settings_are_named(change_: str, shop: Path) -> None:
+    assert "next_item" in refused("train", shop / "motet.toml", "--set", f"next_item.{change_}")
+
+
+def test_a_catalogue_of_three_items_and_one_scenario_work(tmp_path: Path) -> None:
+    config = small_sequences.write(tmp_path)
+    lines = [f"u{u},i{(u + k) % 3},{k},all" for u in range(6) for k in range(4)]
+    (tmp_path / "log.csv").write_text("\n".join(["user,item,time,surface", *lines]) + "\n", encoding="utf-8")
+    done("train", config, "--prepared", tmp_path / "prepared", "--run", tmp_path / "runs" / "a")
+    assert done("recommend", tmp_path / "runs" / "a", "--seen", "--json").json["slates"][0]["items"]
+
+
 def test_sections_that_mean_nothing_are_refused(shop: Path, tmp_path: Path) -> None:
     config = small_sequences.write(tmp_path)
     assert "[next_item] sets" in refused("train", config, "--preset", "mmoe")
