@@ -18,6 +18,7 @@ from motet.data.history import HistorySettings
 from motet.data.running import Running
 from motet.data.split import Split
 from motet.evaluate.plan import Evaluate
+from motet.model.next_item import NextItem
 from motet.model.presets import presets
 from motet.model.ranker import Model, resolve
 from motet.settings import defaults
@@ -40,6 +41,7 @@ SECTIONS: tuple[tuple[str, str, type[Any]], ...] = (
     ("[history]", "history", HistorySettings),
     ("[model]", "model", Model),
     ("[train]", "train", Train),
+    ("[next_item]", "next_item", NextItem),
     ("[evaluate]", "evaluate", Evaluate),
     ("[baselines.boosting]", "baselines.boosting", Boost),
     ("[baselines.logistic]", "baselines.logistic", Ridge),

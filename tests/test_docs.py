@@ -264,7 +264,7 @@ def test_motets_commands_exist_with_those_options(page: str, line: str) -> None:
 
 def test_other_commands_exist() -> None:
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    shared = "".join((ROOT / "benchmarks" / f"{name}.py").read_text("utf-8") for name in ("common", "output"))
+    shared = "".join((ROOT / "benchmarks" / f"{name}.py").read_text("utf-8") for name in ("common", "output", "judged"))
     for page, line in COMMANDS:
         match shlex.split(line):
             case ["make", target, *_]:

@@ -270,7 +270,7 @@ def test_every_package_has_learnt_something(tmp_path: Path, monkeypatch: pytest.
     assert found["failed"] == []
     assert set(rows) == {"motet", *models}
     assert all(row["macro_auc"] > 0.55 for row in rows.values())
-    told = {cell["task"] for cell in rows["torch-rechub/esmm"]["matrix"]}
+    told = {cell["task"] for cell in rows["torch-rechub/esmm"]["matrix"] if cell["value"] is not None}
     assert told == {"click", "purchase"}  # the market's chain
     assert rows["fuxictr/mmoe"]["package"].startswith("fuxictr 2")
     assert rows["deepctr-torch/mmoe"]["peak_rss_mb"] > 100

@@ -40,9 +40,9 @@ class NextItem:
     """The next-item model and its training, where `tasks = []`; seed and threads are those of `[train]`."""
 
     width: int = 128  # of items and events
-    layers: int = 1
-    heads: int = 2
-    dropout: float = 0.5
+    layers: int = 1  # of self-attention over the past
+    heads: int = 2  # of each layer
+    dropout: float = 0.5  # of events and of what layers add
     negatives: int = 512  # for each target, shared by those of a batch; 0: all of its scenario's catalogue
     epochs: int = 12  # at most; the learning rate falls to a tenth over them
     batch_size: int = 128  # histories

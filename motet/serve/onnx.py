@@ -30,7 +30,7 @@ from motet.version import VERSION
 OUTPUT = "predictions_BCT"
 NEEDED = ("onnx", "onnxscript")
 _LARGEST = 2 * 10**9  # bytes that one file can hold
-_UNREAD = {"user_B", "item_BC", "kind_BC", "labels_BCT", "history.item_BL"}  # keys and answers
+_UNREAD = {"user_B", "item_BC", "kind_BC", "position_BC", "labels_BCT", "history.item_BL"}  # keys and answers
 _SIZES = {"B": 2, "C": 3, "L": 4}  # of the batch that is traced; others are answered as well
 
 
@@ -94,7 +94,8 @@ def feeds(batch: Batch) -> dict[str, NDArray[Any]]:
     """A batch as an ONNX runtime takes it."""
     told = {name: getattr(batch, name) for name in Batch.__slots__ if name != "history"}
     told |= {f"history.{name}": getattr(batch.history, name) for name in History.__slots__}
-    return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in told.items() if name not in _UNREAD}
+    read = {name: tensor for name, tensor in told.items() if name not in _UNREAD}
+    return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in read.items()}
 
 
 def inputs_of(layout: Layout) -> dict[str, tuple[torch.dtype, list[str | int]]]:

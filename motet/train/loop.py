@@ -45,9 +45,7 @@ class Train:
     weight_decay: float = 0.3
     table_weight_decay: float = 0.0
     warmup: float = 0.05  # share of all steps
-    average: float = (
-        0.98  # weights are kept as their average over steps, each counting so much of the next; 0: the last
-    )
+    average: float = 0.98  # of the weights over steps, the share a step keeps of it; 0: the last weights are kept
     evaluations_per_epoch: int = 2
     patience: int = 3  # evaluations without a better macro ne before training stops
     task_weights: dict[str, float] = field(default_factory=dict)  # loss weights; 1 where not named

@@ -44,7 +44,7 @@ def tensors(part):
 
 def test_rows_of_the_log_get_the_very_batch_that_prepare_made_for_them(data, log):
     before, after = dict(tensors(data.batch(ROWS))), dict(tensors(given(data, log).batch(ROWS)))
-    assert set(before) - set(after) == {"labels_BCT"}
+    assert set(before) - set(after) == {"labels_BCT", "position_BC"}
     for name, value in after.items():
         assert torch.equal(value, before[name]), name
 

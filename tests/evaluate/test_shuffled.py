@@ -74,6 +74,8 @@ def test_only_that_group_changes_and_becomes_the_others(group: Group) -> None:
         mine, theirs, now = (getattr(batch, f.name) for batch in (own, other, found))
         if f.name in {"history", "user_B", "kind_BC"}:
             assert now is (theirs if f.name in group.whole else mine)
+        elif f.name == "position_BC":
+            assert now is mine is None
         elif f.name != "item_BC":
             places = [place for tensor, place in group.columns if tensor == f.name]
             rest = [place for place in range(mine.shape[-1]) if place not in places]
