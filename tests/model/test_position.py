@@ -43,11 +43,22 @@ class TestPosition(RankerContract):
 
 
 def test_each_scenario_task_and_place_has_its_own_number_and_an_unknown_place_has_none() -> None:
-    head = PositionHead(2, 3).requires_grad_(False)
+    head = PositionHead(2, 3).requires_grad_(False).eval()
     head.added_SPT.normal_()
     found = head(torch.tensor([0, 1]), torch.tensor([[1.0, 1000.0], [float("nan"), 2.0]]))
     torch.testing.assert_close(found[0], PACE * torch.stack([head.added_SPT[0, 1], head.added_SPT[0, PLACES]]))
     torch.testing.assert_close(found[1], PACE * torch.stack([torch.zeros(3), head.added_SPT[1, 2]]))
+
+
+def test_what_places_add_is_zero_on_the_average_over_those_seen_so_that_base_rates_stay_without_it() -> None:
+    head = PositionHead(2, 3).requires_grad_(False)
+    head.added_SPT.normal_()
+    scenario, place = torch.tensor([0, 0, 0, 1, 1]), torch.tensor([[1.0], [1.0], [4.0], [2.0], [float("nan")]])
+    added = head(scenario, place)
+    torch.testing.assert_close(added[:3].sum(0), torch.zeros(1, 3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(added[3:], torch.zeros(2, 1, 3), rtol=0, atol=1e-5)
+    apart = PACE * (head.added_SPT[0, 1] - head.added_SPT[0, 4])
+    torch.testing.assert_close(added[0, 0] - added[2, 0], apart)
 
 
 class Slates(Toy):
@@ -74,8 +85,7 @@ def test_a_simulated_position_bias_is_removed() -> None:
     test = data.rows("test")
     for position in (False, True):
         made = network(data, position=position)
-        how = {"epochs": 3, "batch_size": 128, "threads": 1, "average": 0.0}  # too few steps to average over
-        train(made, data, parse(Train, how))
+        train(made, data, parse(Train, {"epochs": 3, "batch_size": 128, "threads": 1}))
         found = score_rows(made, data, test)[:, 0]
         distance[position] = 1 - np.corrcoef(found, data.true_N[test])[0, 1]
     assert made.position is not None
