@@ -41,7 +41,7 @@ class Tokens(nn.Module):
 
 
 class Attention(nn.Module):
-    """softmax(q kᵀ / √d) v over the keys of the request and those of the pair together, without copying the former."""
+    """softmax(q kᵀ / √d) v over the keys of the request and those of a pair, if any, without copying the former."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -49,15 +49,20 @@ class Attention(nn.Module):
         self.query, self.key_value = nn.Linear(width, width), nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, asking_BCQD: Tensor, user_BUD: Tensor, asked_BCJD: Tensor) -> Tensor:
+    def forward(self, asking_BCQD: Tensor, user_BUD: Tensor, asked_BCJD: Tensor | None = None) -> Tensor:
         candidates, asking = asking_BCQD.shape[1:3]
         q_BHCQd = self._heads(self.query(asking_BCQD)) * (asking_BCQD.shape[-1] // self.heads) ** -0.5
         key_BHUd, value_BHUd = (self._heads(x)[:, :, 0] for x in self.key_value(user_BUD)[:, None].chunk(2, -1))
-        key_BHCJd, value_BHCJd = (self._heads(x) for x in self.key_value(asked_BCJD).chunk(2, -1))
         of_user = (q_BHCQd.flatten(2, 3) @ key_BHUd.mT).unflatten(2, (candidates, asking))
-        weights = torch.cat([of_user, q_BHCQd @ key_BHCJd.mT], -1).softmax(-1)
-        of_user, of_pair = weights.split([user_BUD.shape[1], asked_BCJD.shape[2]], -1)
-        found_BHCQd = (of_user.flatten(2, 3) @ value_BHUd).unflatten(2, (candidates, asking)) + of_pair @ value_BHCJd
+        if asked_BCJD is None:
+            found_BHCQd = (of_user.softmax(-1).flatten(2, 3) @ value_BHUd).unflatten(2, (candidates, asking))
+        else:
+            key_BHCJd, value_BHCJd = (self._heads(x) for x in self.key_value(asked_BCJD).chunk(2, -1))
+            weights = torch.cat([of_user, q_BHCQd @ key_BHCJd.mT], -1).softmax(-1)
+            of_user, of_pair = weights.split([user_BUD.shape[1], asked_BCJD.shape[2]], -1)
+            found_BHCQd = (of_user.flatten(2, 3) @ value_BHUd).unflatten(
+                2, (candidates, asking)
+            ) + of_pair @ value_BHCJd
         return self.out(found_BHCQd.permute(0, 2, 3, 1, 4).flatten(-2))
 
     def _heads(self, x_BCKD: Tensor) -> Tensor:
@@ -75,8 +80,9 @@ class TokenLayer(nn.Module):
         )
         self.dropout = Dropout(dropout)
 
-    def forward(self, asking_BCQD: Tensor, user_BUD: Tensor, asked_BCJD: Tensor) -> Tensor:
-        found = self.attention(self.norm(asking_BCQD), self.norm(user_BUD), self.norm(asked_BCJD))
+    def forward(self, asking_BCQD: Tensor, user_BUD: Tensor, asked_BCJD: Tensor | None = None) -> Tensor:
+        asked_BCJD = None if asked_BCJD is None else self.norm(asked_BCJD)
+        found = self.attention(self.norm(asking_BCQD), self.norm(user_BUD), asked_BCJD)
         asking_BCQD = asking_BCQD + self.dropout(found)
         return asking_BCQD + self.dropout(self.feed(asking_BCQD))
 
@@ -103,7 +109,7 @@ class TokenLayers(nn.Module):
         pair_BCQD = torch.cat([candidate_BCKD, special_BZD[:, None].expand(-1, candidate_BCKD.shape[1], -1, -1)], 2)
         asked = self.candidate.count + self.first + 1
         for place, layer in enumerate(self.layers, start=1):
-            user_B1UD = layer(user_B1UD, user_B1UD[:, 0], user_B1UD[:, :, :0])
+            user_B1UD = layer(user_B1UD, user_B1UD[:, 0])
             asked_BCJD = pair_BCQD[:, :, :asked]
             if place == len(self.layers):  # nobody hears the candidate's tokens after the last layer
                 pair_BCQD = pair_BCQD[:, :, self.candidate.count :]

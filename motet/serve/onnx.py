@@ -43,6 +43,11 @@ class Ranker(nn.Module):
         self.register_buffer("slope_ST", torch.tensor(calibration.slopes_ST, dtype=torch.float32))
         self.register_buffer("intercept_ST", torch.tensor(calibration.intercepts_ST, dtype=torch.float32))
         self.register_buffer("binary_T", torch.tensor([form == "binary" for form in calibration.forms]))
+        sampled = calibration.sampled
+        self.parents = () if sampled is None else sampled.parents
+        kept_ST = torch.ones(0) if sampled is None else torch.tensor(sampled.kept_ST, dtype=torch.float32)
+        self.register_buffer("kept_ST", kept_ST)
+        self.kept_ST: Tensor
         self.slope_ST: Tensor
         self.intercept_ST: Tensor
         self.binary_T: Tensor
@@ -54,7 +59,18 @@ class Ranker(nn.Module):
             cell_ST.index_select(0, batch.scenario_B) for cell_ST in (self.slope_ST, self.intercept_ST)
         )
         line_BCT = slope_BT[:, None] * self.network(batch).logits_BCT + intercept_BT[:, None]
-        return torch.where(self.binary_T, line_BCT.sigmoid(), line_BCT)
+        told_BCT = torch.where(self.binary_T, line_BCT.sigmoid(), line_BCT)
+        return self._undone(told_BCT, batch.scenario_B) if self.parents else told_BCT
+
+    def _undone(self, told_BCT: Tensor, scenario_B: Tensor) -> Tensor:
+        """As `motet.scoring.sampled.Sampled.undone`."""
+        kept_BT, result = self.kept_ST.index_select(0, scenario_B), list(told_BCT.unbind(-1))
+        for t, parent in enumerate(self.parents):
+            share_B1, p_BC = kept_BT[:, t, None], told_BCT[..., t]
+            lowered_BC = p_BC * share_B1 / (p_BC * share_B1 + 1 - p_BC)
+            follows_BC = p_BC if parent is None else p_BC * result[parent] / told_BCT[..., parent].clamp(min=1e-30)
+            result[t] = torch.where(share_B1 == 1, follows_BC, lowered_BC)
+        return torch.stack(result, -1)
 
 
 def export(run: Run, file: Path, *, force: bool = False) -> dict[str, Any]:

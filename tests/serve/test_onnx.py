@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from motet import onnx_inputs
 from motet.batch import Batch
 from motet.model.ranker import Network, resolve
 from motet.scoring.calibrate import Calibration
+from motet.scoring.sampled import Sampled
 from motet.serve.onnx import Ranker, traced
 from motet.train.run import load_run
 
@@ -49,8 +51,22 @@ def test_it_predicts_what_the_run_predicts(good: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["ranker.onnx"]
 
 
-@pytest.mark.parametrize("preset", ["motet", "ple"])
-def test_bags_chains_and_regressions_are_in_the_graph(preset: str) -> None:
+def test_the_example_of_the_page_runs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs/serving.md").read_text(encoding="utf-8")
+    (example,) = [body for body in re.findall(r"```py\n(.*?)```", page, re.DOTALL) if "onnxruntime" in body]
+    (folder / "runs").mkdir()
+    (folder / "runs/default").symlink_to(folder / "run")
+    monkeypatch.chdir(folder)
+    made: dict[str, Any] = {}
+    exec(compile(example, "docs/serving.md", "exec"), made)
+    run, rows = made["run"], made["rows"]
+    logits_BT = run.network.score(run.data.batch(rows)).logits_BCT[:, 0].numpy()
+    wanted = run.calibration.apply(logits_BT, run.data.scenarios(rows))
+    np.testing.assert_allclose(made["predictions_BCT"][:, 0], wanted, rtol=0, atol=CLOSE)
+
+
+@pytest.mark.parametrize("preset", ["motet", "ple", "token"])
+def test_bags_chains_regressions_and_sampled_negatives_are_in_the_graph(preset: str) -> None:
     toy = Toy()
     torch.manual_seed(0)
     network = Network(toy.layout, toy.counts_V, resolve({"preset": preset})).eval()
@@ -59,7 +75,10 @@ def test_bags_chains_and_regressions_are_in_the_graph(preset: str) -> None:
             parameter.add_(torch.randn_like(parameter) * 0.1)
     forms = [task.form for task in toy.layout.tasks]
     cells = np.random.default_rng(0).uniform(0.5, 1.5, (2, len(toy.layout.scenarios), len(forms)))
-    calibration = Calibration(slopes_ST=cells[0], intercepts_ST=cells[1], forms=tuple(forms))
+    kept_ST = np.ones(cells.shape[1:])
+    kept_ST[0, 0], kept_ST[1, forms.index("binary", 1)] = 0.2, 0.5
+    sampled = Sampled(kept_ST=kept_ST, parents=tuple(toy.layout.parent(t) for t in range(len(forms))))
+    calibration = Calibration(slopes_ST=cells[0], intercepts_ST=cells[1], forms=tuple(forms), sampled=sampled)
     model = traced(Ranker(network, calibration), toy.layout).model_proto.SerializeToString()
     for requests, candidates in ((1, 1), (7, 5), (2, 3), (1, 30)):
         batch = toy.requests(toy.rows("test")[:requests], candidates)
